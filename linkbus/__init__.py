@@ -1,0 +1,1 @@
+"""linkbus: asyncio messaging with OpenTelemetry span links that hold."""
