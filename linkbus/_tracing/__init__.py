@@ -1,1 +1,12 @@
-"""."""
+"""All of linkbus's tracing, and the only package that imports `opentelemetry`.
+
+It does no I/O and awaits nothing. It never raises and never changes an outcome: what
+goes wrong in a propagator, a sampler or a processor is logged, and the message goes on.
+
+- `_config` has `Tracing`, what a user sets; `_providers` finds what is in force
+- `_propagation` reads and writes creation contexts in headers
+- `_links` gathers distinct links, and starts spans that lose none of them
+- `_sending`, `_processing`, `_receiving` make the spans of the five operations
+- `_stored` is for flows that do not pass through a bus
+- `_metrics` has the instruments; `_names` the attributes' names
+"""

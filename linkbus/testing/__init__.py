@@ -1,1 +1,42 @@
-"""."""
+"""linkbus.testing: a conformance kit for transports, and a recorder of spans for everybody.
+
+Needs the extra `linkbus[testing]`. An author of a transport derives a test class from
+`TransportConformance` and gives it a `TransportHarness`. An application's tests collect
+spans with `SpanRecorder`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from linkbus.testing._harness import TransportHarness
+
+if TYPE_CHECKING:
+    from linkbus.testing._checks import CHECKS
+    from linkbus.testing._conformance import TransportConformance
+    from linkbus.testing._recorder import SpanRecorder
+    from linkbus.testing._runner import run_check
+
+__all__ = [
+    "CHECKS",
+    "SpanRecorder",
+    "TransportConformance",
+    "TransportHarness",
+    "run_check",
+]
+
+_LAZY = {
+    "CHECKS": "linkbus.testing._checks",
+    "SpanRecorder": "linkbus.testing._recorder",
+    "TransportConformance": "linkbus.testing._conformance",
+    "run_check": "linkbus.testing._runner",
+}
+"""Imported when first asked for: a recorder of spans needs no pytest."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,204 @@
+"""One attempt at a delivery or a batch, and what follows from how it ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+from linkbus._delivery import Batch, Delivery, leave, mixed_outcome, no_dead_letter
+from linkbus._errors import DeliveryError
+from linkbus._retry import Reject, Retry, RetryPolicy
+from linkbus._seam import Outcome
+from linkbus._subscription import Subscription
+from linkbus._tracing._process import Process
+
+logger = logging.getLogger("linkbus")
+
+_ASKED = RetryPolicy()
+"""What holds for a handler that raises `Retry` where the consumer has no policy."""
+
+Handler = Callable[[Delivery], Awaitable[None]]
+BatchHandler = Callable[[Batch], Awaitable[None]]
+
+
+class Unit:
+    """What a handler is called with once: a delivery, or the deliveries of a batch.
+
+    Attributes:
+        deliveries: Those not settled yet, when an attempt starts.
+        runs: How often the handler was called with them.
+        previous: The attempt before.
+    """
+
+    __slots__ = ("deliveries", "previous", "runs")
+
+    def __init__(self, deliveries: list[Delivery]) -> None:
+        self.deliveries = deliveries
+        self.runs = 0
+        self.previous: Process | None = None
+
+    def keys(self) -> set[str]:
+        """Return the keys that are taken while this is worked on."""
+        return {d.key for d in self.deliveries if d.key is not None}
+
+    def unsettled(self) -> list[Delivery]:
+        """Return those that the handler did not settle by hand."""
+        return [d for d in self.deliveries if not d._settled]
+
+
+class Handling:
+    """Calls one handler, and decides by the policy what a failure means.
+
+    Args:
+        subscription: Holds the deliveries.
+        handler: Called with a delivery.
+        batch_handler: Called with a batch; one of the two is given.
+        retry: None is one attempt.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        *,
+        handler: Handler | None = None,
+        batch_handler: BatchHandler | None = None,
+        retry: RetryPolicy | None,
+    ) -> None:
+        self._subscription = subscription
+        self._handler = handler
+        self._batch_handler = batch_handler
+        self._retry = retry
+        self.is_draining = False
+
+    async def attempt(self, unit: Unit) -> float | None:
+        """Call the handler once, trace it and settle.
+
+        Cancelled, the deliveries are released.
+
+        Returns:
+            None: it is finished. Else the seconds after which to attempt it again.
+
+        Raises:
+            DeliveryError: Nobody can take a message; it was released.
+            TransportError: The transport cannot go on.
+        """
+        unit.runs += 1
+        process = self._begin(unit)
+        for delivery in unit.deliveries:
+            delivery._process = process
+        try:
+            await self._call(unit)
+        except Exception as error:  # noqa: BLE001 - what a handler raises is for the policy
+            return await self._failed(unit, process, error)
+        except BaseException as error:
+            await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), error)
+            raise
+        else:
+            await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), None)
+            return None
+        finally:
+            for delivery in unit.deliveries:
+                delivery._process = None
+
+    def _begin(self, unit: Unit) -> Process:
+        tracer = self._subscription.tracer
+        previous = None if unit.previous is None else unit.previous.span_context
+        if self._batch_handler is not None:
+            return tracer.begin_batch(unit.deliveries, previous)
+        return tracer.begin(unit.deliveries[0], previous)
+
+    async def _call(self, unit: Unit) -> None:
+        if self._handler is not None:
+            await self._handler(unit.deliveries[0])
+        elif self._batch_handler is not None:
+            await self._batch_handler(Batch(unit.deliveries))
+
+    async def _failed(self, unit: Unit, process: Process, error: Exception) -> float | None:
+        """Decide what a failed attempt means, and do it."""
+        left = unit.unsettled()
+        if not left or any(d._lost for d in left):
+            logger.error("handling %s failed", unit.deliveries, exc_info=error)
+            await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), error)
+            return None
+        delay = self._delay(unit, error)
+        if delay is None:
+            await self._give_up(unit, left, process, error)
+            return None
+        if self.is_draining or not self._can_hold(left, delay):
+            await self._release(left, process, error, delay)
+            return None
+        logger.warning(
+            "attempt %d at %s failed, again in %.3g s: %r", unit.runs, left, delay, error
+        )
+        process.finish("retry", _shown(error))
+        unit.deliveries = left
+        unit.previous = process
+        for delivery in left:
+            delivery._process = None
+            delivery.attempt += 1
+        return delay
+
+    def _delay(self, unit: Unit, error: Exception) -> float | None:
+        """Return the seconds until another attempt, or None if this was the last."""
+        if isinstance(error, Reject):
+            return None
+        if isinstance(error, Retry):
+            policy = self._retry or _ASKED
+            is_again = unit.runs < policy.max_attempts
+            delay = policy.delay(unit.runs) if error.delay is None else error.delay
+            return delay if is_again else None
+        policy = self._retry or RetryPolicy(max_attempts=1)
+        if isinstance(error, policy.retry_on) and unit.runs < policy.max_attempts:
+            return policy.delay(unit.runs)
+        return None
+
+    def _can_hold(self, deliveries: list[Delivery], seconds: float) -> bool:
+        """Whether the deliveries stay ours for so long."""
+        is_extendable = self._subscription.capabilities.extendable_lease
+        until = monotonic() + seconds
+        return all(
+            d._held_until is None or (is_extendable and not d._revoked) or d._held_until > until
+            for d in deliveries
+        )
+
+    async def _release(
+        self, left: list[Delivery], process: Process, error: Exception, delay: float = 0.0
+    ) -> None:
+        """Release deliveries, and those that wait behind them, so that keys keep their order."""
+        process.finish("release", _shown(error), event=not isinstance(error, Reject))
+        for delivery in left:
+            delivery._settled = True
+        subscription = self._subscription
+        later = delay if subscription.capabilities.delayed_release else 0.0
+        await subscription.settle_late(left, Outcome.RELEASE, process, later)
+        await subscription.release_behind({d.key for d in left if d.key is not None})
+
+    async def _give_up(
+        self, unit: Unit, left: list[Delivery], process: Process, error: Exception
+    ) -> None:
+        """Dead-letter or reject what the handler cannot take."""
+        subscription = self._subscription
+        logger.error("giving up on %s after %d attempts", left, unit.runs, exc_info=error)
+        if not subscription.can_reject():
+            await self._release(left, process, error)
+            msg = f"handling {left[0]} failed for good: {no_dead_letter(left[0].source)}"
+            raise DeliveryError(msg) from error
+        try:
+            outcome = await subscription.send_dead_letters(left, error)
+        except Exception:
+            await self._release(left, process, error)
+            raise
+        except BaseException as cancelled:
+            await leave(left, process, None, cancelled)
+            raise
+        name = "reject" if outcome is Outcome.REJECT else "dead_letter"
+        process.finish(name, error, event=not isinstance(error, Retry | Reject))
+        for delivery in left:
+            delivery._settled = True
+        await subscription.settle_late(left, outcome, process)
+
+
+def _shown(error: Exception) -> Exception | None:
+    """Return the error that a span shows; asking to be called again is none."""
+    return None if isinstance(error, Retry) else error

@@ -1,0 +1,128 @@
+"""Telling the transport what became of deliveries: tried again, traced, never in silence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import anyio
+
+from linkbus._backoff import Backoff
+from linkbus._delivery import Delivery
+from linkbus._errors import TransportError
+from linkbus._seam import Outcome, Settlement, SettleResult, SettleStatus
+from linkbus._tracing._operation import UNSEEN, Operation, error_type
+from linkbus._tracing._process import Process
+from linkbus._tracing._processing import ConsumerTracer
+from linkbus.abc import Receiver
+
+logger = logging.getLogger("linkbus")
+
+PATIENCE = 10.0
+"""Seconds for which a settlement that fails for a passing reason is tried again."""
+
+STALE = SettleResult(SettleStatus.STALE)
+_OK = SettleStatus.OK
+
+
+class Settler:
+    """Settles with one receiver.
+
+    Args:
+        receiver: The transport's.
+        tracer: The consumer's.
+        failed: Told of an error after which the receiver is of no more use.
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        tracer: ConsumerTracer,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._receiver = receiver
+        self._tracer = tracer
+        self._failed = failed
+        self.patience = PATIENCE
+
+    async def settle(
+        self,
+        deliveries: Sequence[Delivery],
+        outcome: Outcome,
+        *,
+        delay: float,
+        process: Process | None,
+    ) -> Sequence[SettleResult]:
+        """Settle deliveries alike; return one result for each, in order."""
+        operation = self._tracer.settling(deliveries, process)
+        settlements = [Settlement(d._arrival, outcome, delay) for d in deliveries]
+        try:
+            results = await self._settled(settlements)
+        except BaseException as error:
+            operation.end(error_type(error))
+            raise
+        if operation is not UNSEEN:
+            _end(operation, results)
+        return results
+
+    async def settle_untraced(
+        self, deliveries: Sequence[Delivery], outcome: Outcome
+    ) -> Sequence[SettleResult]:
+        """Settle deliveries that the application was never given: of those no span tells."""
+        return await self._settled([Settlement(d._arrival, outcome) for d in deliveries])
+
+    async def _settled(self, settlements: Sequence[Settlement]) -> Sequence[SettleResult]:
+        started: float | None = None
+        backoff: Backoff | None = None
+        while True:
+            try:
+                results = await self._receiver.settle(settlements)
+            except TransportError as error:
+                if not error.retryable:
+                    self._failed(error)
+                    raise
+                started = started or monotonic()
+                if monotonic() - started > self.patience:
+                    return [SettleResult(SettleStatus.FAILED, error)] * len(settlements)
+            except Exception as error:
+                self._failed(error)
+                raise
+            else:
+                return self._checked(results, settlements)
+            backoff = backoff or Backoff()
+            await anyio.sleep(backoff.next())
+
+    def _checked(
+        self, results: Sequence[SettleResult], settlements: Sequence[Settlement]
+    ) -> Sequence[SettleResult]:
+        if len(results) == len(settlements):
+            return results
+        msg = (
+            f"the transport gave {len(results)} results for {len(settlements)} settlements: "
+            "it is defective, and what became of them is not known"
+        )
+        error = TransportError(msg)
+        self._failed(error)
+        raise error
+
+
+def log_in_vain(delivery: Delivery, outcome: Outcome, result: SettleResult) -> None:
+    """Log a settlement that does not count, at the end of a block or a handler."""
+    logger.warning(
+        "%s of %s from %r is %s (%s): the message comes again",
+        outcome,
+        delivery.id,
+        delivery.source,
+        result.status,
+        result.error or "its lease or its partition was lost",
+    )
+
+
+def _end(operation: Operation, results: Sequence[SettleResult]) -> None:
+    for result in results:
+        if result.status is not _OK:
+            error = result.error
+            operation.end(result.status.value if error is None else error_type(error))
+            return
+    operation.end(None)

@@ -1,0 +1,371 @@
+"""Subscription: what a consumer holds of a source, from the transport to the application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
+
+import anyio
+from anyio.abc import TaskGroup
+
+from linkbus._bell import Bell
+from linkbus._buffer import Buffer
+from linkbus._dead_letter import send_copies
+from linkbus._delivery import Delivery, Holder, settle_error
+from linkbus._errors import DeliveryError, UsageError
+from linkbus._leases import Leases
+from linkbus._producer import Producer
+from linkbus._receiving import Receiving, Taker
+from linkbus._seam import Arrival, Outcome, SettleResult, SettleStatus
+from linkbus._settling import STALE, Settler, log_in_vain
+from linkbus._tracing._process import Process
+from linkbus._tracing._processing import ConsumerTracer
+from linkbus.abc import Receiver, Transport
+
+logger = logging.getLogger("linkbus")
+
+_CLOSING_PATIENCE = 1.0
+"""Seconds for which a settlement that fails is tried again while closing."""
+_OK = SettleStatus.OK
+
+
+class Subscription(Holder, Taker):
+    """One receiver, what it brought, and the two tasks that look after it.
+
+    One task receives, as long as there is room for `prefetch` deliveries that were not
+    given yet. The other extends leases, ends what was lost and releases what is not
+    wanted. `buffer` has what was not given, `held` all that is not settled.
+
+    Args:
+        transport: Open.
+        source: Where to receive from.
+        group: The group to join.
+        prefetch: The most deliveries that wait to be given.
+        tracer: The consumer's.
+        dead_letter: Where rejected messages go, if anywhere.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        source: str,
+        group: str,
+        *,
+        prefetch: int,
+        tracer: ConsumerTracer,
+        dead_letter: Producer | None,
+    ) -> None:
+        self.source = source
+        self.tracer = tracer
+        self.capabilities = transport.capabilities
+        self.buffer = Buffer()
+        self.failure: BaseException | None = None
+        self.is_closed = False
+        self.traces_receives = False
+        self.on_arrival: Callable[[], None] = self._ring_arrived
+        self.on_lost: Callable[[Delivery], None] | None = None
+        self._transport = transport
+        self._group = group
+        self._prefetch = prefetch
+        self._wanted = 0
+        self._dead_letter = dead_letter
+        self._held: dict[Arrival, Delivery] = {}
+        self._unwanted: list[Delivery] = []
+        self._arrived = Bell()
+        self._duty = Bell()
+        self._is_stopping = False
+        self._is_closing = False
+        self._receiver: Receiver | None = None
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """Join the group; what is sent after this arrives."""
+        receiver = await self._transport.subscribe(
+            self.source, self._group, prefetch=self._prefetch, lost=self._note_lost
+        )
+        self._receiver = receiver
+        self._settler = Settler(receiver, self.tracer, self.fail)
+        self._leases = Leases(
+            receiver,
+            self._held,
+            self._lose,
+            extendable=self.capabilities.extendable_lease,
+        )
+        self._receiving = Receiving(receiver, self.source, self)
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Start receiving."""
+        self._keeping = anyio.CancelScope(shield=True)
+        tasks.start_soon(self._receiving.run, name=f"linkbus receive {self.source}")
+        tasks.start_soon(self._keep, name=f"linkbus keep {self.source}")
+
+    def stop_receiving(self) -> None:
+        """Receive no more; what a call under way brings is released."""
+        self._is_stopping = True
+        self._receiving.stop(cancel=self.capabilities.receive_cancel_safe)
+
+    async def release_unstarted(self) -> None:
+        """Give back all that was not given to the application."""
+        await self._release_quietly(self.buffer.withdraw_all())
+
+    async def release_held(self, deliveries: Sequence[Delivery]) -> None:
+        """Give back deliveries that wait for another attempt."""
+        for delivery in deliveries:
+            delivery._settled = True
+        await self._release_quietly(deliveries)
+
+    async def release_behind(self, keys: Iterable[str]) -> None:
+        """Give back what waits behind deliveries of these keys, which were released."""
+        for key in keys:
+            await self._release_quietly(self.buffer.withdraw_behind(key))
+
+    async def aclose(self) -> None:
+        """Release what is not settled, and leave the group. Never cancelled."""
+        if self._is_closing or self._receiver is None:
+            return
+        self._is_closing = True
+        self._settler.patience = _CLOSING_PATIENCE
+        self.stop_receiving()
+        await self.release_unstarted()
+        left = [d for d in self._held.values() if not d._settled]
+        for delivery in left:
+            delivery._settled = True
+        await self._release_quietly(left)
+        self.is_closed = True
+        self._arrived.ring()
+        try:
+            await self._receiver.aclose()
+        except Exception:
+            logger.exception("closing the receiver of %r failed", self.source)
+        self._keeping.cancel()
+        await self._receiving.aclose()
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error: whoever waits for messages gets it."""
+        if self.failure is None:
+            self.failure = error
+        self._is_stopping = True
+        self._receiving.stop(cancel=False)
+        self.on_arrival()
+
+    def check_open(self) -> None:
+        """Raise `UsageError` if it is closed."""
+        if self.is_closed:
+            msg = f"the consumer of {self.source!r} is closed: what it held was released"
+            raise UsageError(msg)
+
+    # Giving
+
+    async def wait_for(self, count: int, max_bytes: int | None = None) -> None:
+        """Wait until so many deliveries, or bytes, are there to be given.
+
+        Raises:
+            TransportError: The consumer ended.
+        """
+        while not self.has(count, max_bytes):
+            self.check_open()
+            self.want(count)
+            await self._arrived.wait()
+
+    def want(self, count: int) -> None:
+        """Receive until so many wait, `prefetch` permitting."""
+        self._wanted = count
+        self._receiving.go_on()
+
+    def give(self) -> Delivery | None:
+        """Give the next delivery, if there is one."""
+        if self.failure is not None:
+            raise self.failure
+        if self.buffer.first() is None:
+            return None
+        delivery = self.buffer.take()
+        delivery._given = True
+        if self._has_room():
+            self._receiving.go_on()
+        return delivery
+
+    def give_many(self, most: int, max_bytes: int | None = None) -> list[Delivery]:
+        """Give deliveries that are there, up to both limits."""
+        given = self.buffer.take_many(most, max_bytes)
+        for delivery in given:
+            delivery._given = True
+        self._wanted = 0
+        if self._has_room():
+            self._receiving.go_on()
+        return given
+
+    def has(self, count: int, max_bytes: int | None = None) -> bool:
+        """Whether so many deliveries, or bytes, are there to be given.
+
+        Raises:
+            TransportError: The consumer ended.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self.buffer.available >= count:
+            return True
+        is_heavy = max_bytes is not None and self.buffer.bytes >= max_bytes
+        return is_heavy and self.buffer.available > 0
+
+    def _has_room(self) -> bool:
+        """Whether to receive: not for each delivery that leaves, and never beyond prefetch."""
+        waiting = len(self.buffer)
+        return waiting <= self._prefetch // 2 or waiting < min(self._wanted, self._prefetch)
+
+    def _ring_arrived(self) -> None:
+        self._arrived.ring()
+
+    # Settling
+
+    async def settle(
+        self,
+        deliveries: Sequence[Delivery],
+        outcome: Outcome,
+        *,
+        delay: float = 0.0,
+        process: Process | None = None,
+    ) -> Sequence[SettleResult]:
+        """Tell the transport one outcome of deliveries that were claimed."""
+        try:
+            return await self._settler.settle(deliveries, outcome, delay=delay, process=process)
+        finally:
+            for delivery in deliveries:
+                self._held.pop(delivery._arrival, None)
+
+    async def settle_late(
+        self,
+        deliveries: Sequence[Delivery],
+        outcome: Outcome,
+        process: Process | None,
+        delay: float = 0.0,
+    ) -> None:
+        """Settle at the end of a block or a handler: what is in vain is counted and logged."""
+        ours = [d for d in deliveries if not d._lost]
+        for delivery in deliveries:
+            if delivery._lost:
+                log_in_vain(delivery, outcome, STALE)
+        if not ours:
+            return
+        results = await self.settle(ours, outcome, delay=delay, process=process)
+        for delivery, result in zip(ours, results, strict=True):
+            if result.status is not _OK:
+                log_in_vain(delivery, outcome, result)
+
+    def can_reject(self) -> bool:
+        """Whether a message that nobody takes has a place to go."""
+        return self._dead_letter is not None or self.capabilities.native_dead_letter
+
+    async def send_dead_letters(
+        self, deliveries: Sequence[Delivery], error: BaseException | None
+    ) -> Outcome:
+        """Send the copies, if there is a dead-letter destination; return how to settle.
+
+        Raises:
+            DeliveryError: A copy was not confirmed.
+        """
+        if self._dead_letter is None:
+            return Outcome.REJECT
+        await send_copies(self._dead_letter, deliveries, error)
+        return Outcome.ACK
+
+    async def reject(self, delivery: Delivery, process: Process | None) -> str:
+        """Dead-letter a claimed delivery, or reject it natively; return the outcome."""
+        try:
+            outcome = await self.send_dead_letters([delivery], None)
+        except DeliveryError:
+            await self.settle_late([delivery], Outcome.RELEASE, process)
+            raise
+        results = await self.settle([delivery], outcome, process=process)
+        if results[0].status is not _OK:
+            raise settle_error(delivery, results[0])
+        return "reject" if outcome is Outcome.REJECT else "dead_letter"
+
+    async def _release_quietly(self, deliveries: Sequence[Delivery]) -> None:
+        """Release deliveries that no span tells of; a broker that is gone does it by itself."""
+        ours = [d for d in deliveries if not d._lost]
+        if not ours:
+            return
+        try:
+            await self._settler.settle_untraced(ours, Outcome.RELEASE)
+        except Exception as error:  # noqa: BLE001 - the consumer may have ended for that reason
+            logger.warning("releasing messages of %r failed: %s", self.source, error)
+        for delivery in ours:
+            self._held.pop(delivery._arrival, None)
+
+    # Losing
+
+    def _note_lost(self, arrivals: Sequence[Arrival], grace: float) -> None:
+        """Take note that arrivals stop being ours, now or within `grace` seconds."""
+        if not self._held:
+            return
+        until = monotonic() + grace
+        for arrival in arrivals:
+            delivery = self._held.get(arrival)
+            if delivery is None or delivery._settled:
+                continue
+            if delivery._given:
+                if grace > 0:
+                    self._leases.revoke(delivery, until)
+                else:
+                    self._lose(delivery)
+            elif not delivery._revoked:
+                delivery._revoked = True
+                self.buffer.withdraw(delivery)
+                if grace > 0:
+                    self._unwanted.append(delivery)
+                else:
+                    del self._held[arrival]
+        self._duty.ring()
+        self._receiving.go_on()
+
+    def _lose(self, delivery: Delivery) -> None:
+        delivery._lost = True
+        self._held.pop(delivery._arrival, None)
+        if not delivery._given:
+            if not delivery._revoked:
+                self.buffer.withdraw(delivery)
+        elif self.on_lost is not None:
+            self.on_lost(delivery)
+
+    # Receiving and keeping
+
+    async def take(self, arrivals: Sequence[Arrival], started: int) -> None:
+        """Take what was received; what comes too late goes back."""
+        deliveries = [Delivery(arrival, self) for arrival in arrivals]
+        if self._is_stopping:
+            if not self.is_closed:
+                await self._release_quietly(deliveries)
+            return
+        now = monotonic()
+        for delivery in deliveries:
+            delivery._since = now
+            self._held[delivery._arrival] = delivery
+        self.buffer.push(deliveries)
+        self.tracer.given(len(deliveries))
+        if self.traces_receives:
+            self.tracer.received(deliveries, started)
+        if self._leases.note(deliveries, now):
+            self._duty.ring()
+        self.on_arrival()
+
+    def space(self) -> int:
+        """Return how many to receive now, 0 for none."""
+        return self._prefetch - len(self.buffer) if self._has_room() else 0
+
+    async def _keep(self) -> None:
+        with self._keeping:
+            while True:
+                unwanted, self._unwanted = self._unwanted, []
+                await self._release_quietly(unwanted)
+                try:
+                    await self._leases.review()
+                except Exception as error:  # noqa: BLE001 - it ends the consumer, which raises it
+                    self.fail(error)
+                    return
+                if self._unwanted:
+                    continue
+                due = self._leases.next_at
+                with anyio.move_on_after(None if due is None else max(0.0, due - monotonic())):
+                    await self._duty.wait()

@@ -1,0 +1,53 @@
+"""What the tracers of one bus share: configuration, providers, propagation, base attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from linkbus._tracing import _names as n
+from linkbus._tracing._config import Tracing
+from linkbus._tracing._links import Attributes
+from linkbus._tracing._propagation import Propagation
+from linkbus._tracing._providers import Providers
+
+ROOT = Context()
+"""The parent of a span that starts a trace of its own."""
+
+Facts = Callable[[], Mapping[str, str | int]]
+
+
+class TracingCore:
+    """One bus's tracing.
+
+    Args:
+        config: What the user set.
+        system: The transport's `messaging.system`.
+        facts: Gives the transport's facts about its connection, known once it is open.
+    """
+
+    __slots__ = ("_facts", "_system", "config", "propagation", "providers")
+
+    def __init__(self, config: Tracing, system: str, facts: Facts) -> None:
+        self.config = config
+        self.providers = Providers(config)
+        self.propagation = Propagation(config.propagator)
+        self._system = system
+        self._facts = facts
+
+    def base(self, destination: str) -> Attributes:
+        """Return the attributes that every span about a destination has."""
+        return {n.SYSTEM: self._system, n.DESTINATION: destination, **self._facts()}
+
+
+def operation(base: Attributes, name: str) -> Attributes:
+    """Return the attributes of one of the five operations, at span creation."""
+    return {**base, n.OPERATION_NAME: name, n.OPERATION_TYPE: name}
+
+
+def ambient() -> trace.SpanContext | None:
+    """Return the application's current span, or None."""
+    context = trace.get_current_span().get_span_context()
+    return context if context.is_valid else None

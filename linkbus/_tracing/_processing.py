@@ -1,0 +1,331 @@
+"""Process, receive and settle spans: what a consumer does with messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import time
+
+from opentelemetry import baggage, trace
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind
+
+from linkbus._headers import Headers
+from linkbus._seam import Arrival
+from linkbus._tracing import _names as n
+from linkbus._tracing._config import Relation
+from linkbus._tracing._core import TracingCore, ambient, operation
+from linkbus._tracing._links import Attributes, Gathered, SpanPlan, link_facts, start
+from linkbus._tracing._operation import UNSEEN, Operation
+from linkbus._tracing._process import UNPROCESSED, Process
+from linkbus._tracing._propagation import MISSING, Creation
+from linkbus._tracing._quiet import quiet
+
+_AUTO_MAX_AGE = 60.0
+"""Seconds: an older message is not made its producer's child by `relation="auto"`."""
+
+
+class Incoming:
+    """A message on its way in, as tracing sees it; its context is read when needed.
+
+    Args:
+        arrival: What the transport brought.
+        tracer: The consumer's.
+    """
+
+    __slots__ = ("_arrival", "_creation", "_tracer", "attempt")
+
+    def __init__(self, arrival: Arrival, tracer: ConsumerTracer) -> None:
+        self._arrival = arrival
+        self._tracer = tracer
+        self._creation: Creation | None = None
+        self.attempt = arrival.attempt
+
+    def creation(self) -> Creation:
+        """Return what the headers say of the message's making."""
+        if self._creation is None:
+            self._creation = self._tracer.read(self._arrival)
+        return self._creation
+
+
+class ConsumerTracer:
+    """Makes the spans of one consumer.
+
+    Args:
+        core: The bus's tracing; the bus is open.
+        source: Where it receives from.
+        group: Its group.
+        relation: None: the bus's.
+    """
+
+    def __init__(
+        self, core: TracingCore, source: str, group: str, relation: Relation | None
+    ) -> None:
+        self._core = core
+        self._source = source
+        self._relation: Relation = relation or core.config.relation
+        self._trusted = core.config.inbound == "trust"
+        self._ignored = core.config.inbound == "ignore"
+        base = {**core.base(source), n.GROUP: group}
+        self._process = operation(base, "process")
+        self._receive = operation(base, "receive")
+        self._settle = operation(base, "settle")
+
+    def strip(self, headers: Headers) -> Headers:
+        """Return headers without what the propagator writes."""
+        return self._core.propagation.strip(headers)
+
+    def _unread(self, arrival: Arrival) -> Creation:
+        return MISSING
+
+    @quiet(_unread)
+    def read(self, arrival: Arrival) -> Creation:
+        """Read a message's creation context."""
+        if self._ignored or not arrival.headers:
+            return MISSING
+        creation = self._core.propagation.read(arrival.headers.items())
+        if creation.invalid:
+            meters = self._core.providers.meters()
+            if meters is not None:
+                meters.invalid.add(1, self._process)
+        if self._trusted:
+            return creation
+        return Creation(creation.span, {}, invalid=creation.invalid, trusted=False)
+
+    def _not_given(self, count: int) -> None:
+        return None
+
+    @quiet(_not_given)
+    def given(self, count: int) -> None:
+        """Count messages that the application is given."""
+        meters = self._core.providers.meters()
+        if meters is not None:
+            meters.consumed.add(count, self._receive)
+
+    def _unprocessed(self, incoming: Incoming, previous: SpanContext | None) -> Process:
+        return UNPROCESSED
+
+    @quiet(_unprocessed)
+    def begin(self, incoming: Incoming, previous: SpanContext | None) -> Process:
+        """Start processing one message; its span is current until it is finished.
+
+        Args:
+            incoming: The message.
+            previous: The span of the attempt before, when linkbus held the message since.
+        """
+        providers = self._core.providers
+        tracer = providers.tracer()
+        meters = providers.meters()
+        creation = incoming.creation()
+        if tracer is None:
+            context = self._passed_on(creation)
+            return Process(None, context, meters, self._process)
+        arrival = incoming._arrival
+        attributes: Attributes = {
+            **self._process,
+            **arrival.attributes,
+            n.BODY_SIZE: len(arrival.body),
+            n.ATTEMPT: incoming.attempt,
+        }
+        if arrival.id is not None:
+            attributes[n.MESSAGE_ID] = arrival.id
+        if arrival.sent_at is not None:
+            wait = max(0.0, time() - arrival.sent_at)
+            attributes[n.WAIT] = round(wait * 1000, 3)
+            if meters is not None and previous is None:
+                meters.wait.record(wait, self._process)
+        base = _with_baggage(otel_context.get_current(), creation.baggage)
+        parent, links = self._placed(incoming, base)
+        creations = 0
+        if creation.span is not None:
+            creations = 1
+            links.insert(0, _producer_link(creation.span, incoming))
+        elif creation.invalid:
+            attributes[n.LINK_INVALID] = 1
+        else:
+            attributes[n.LINK_MISSING] = 1
+        if previous is not None:
+            links.append(Link(previous, {n.RELATION: "retry"}))
+        name = f"process {self._source}"
+        plan = SpanPlan(name, SpanKind.CONSUMER, parent, links, creations, attributes)
+        span = start(tracer, plan, self._core.config.max_links)
+        return Process(span, trace.set_span_in_context(span, base), meters, self._process)
+
+    def _batch_unprocessed(
+        self, incoming: Sequence[Incoming], previous: SpanContext | None
+    ) -> Process:
+        return UNPROCESSED
+
+    @quiet(_batch_unprocessed)
+    def begin_batch(self, incoming: Sequence[Incoming], previous: SpanContext | None) -> Process:
+        """Start processing a batch: one span, linked to every distinct creation context."""
+        providers = self._core.providers
+        tracer = providers.tracer()
+        meters = providers.meters()
+        if tracer is None:
+            return Process(None, None, meters, self._process)
+        arrivals = [one._arrival for one in incoming]
+        shared = _shared_facts(arrivals)
+        gathered = Gathered()
+        for one in incoming:
+            gathered.take(one.creation(), _facts(one, shared))
+        attributes: Attributes = {
+            **self._process,
+            **shared,
+            **gathered.counts(),
+            n.BATCH_COUNT: len(incoming),
+        }
+        now = time()
+        waits = [max(0.0, now - a.sent_at) for a in arrivals if a.sent_at is not None]
+        if waits:
+            attributes[n.WAIT_MIN] = round(min(waits) * 1000, 3)
+            attributes[n.WAIT_MAX] = round(max(waits) * 1000, 3)
+            if meters is not None and previous is None:
+                for wait in waits:
+                    meters.wait.record(wait, self._process)
+        links = gathered.links()
+        creations = len(links)
+        if previous is not None:
+            links.append(Link(previous, {n.RELATION: "retry"}))
+        current = otel_context.get_current()
+        name = f"process {self._source}"
+        plan = SpanPlan(name, SpanKind.CONSUMER, current, links, creations, attributes)
+        span = start(tracer, plan, self._core.config.max_links)
+        return Process(span, trace.set_span_in_context(span, current), meters, self._process)
+
+    def _unreceived(self, incoming: Sequence[Incoming], started: int) -> None:
+        return None
+
+    @quiet(_unreceived)
+    def received(self, incoming: Sequence[Incoming], started: int) -> None:
+        """Make the span of a receive that brought messages.
+
+        Args:
+            incoming: The messages.
+            started: When the call began, in nanoseconds since the epoch.
+        """
+        tracer = self._core.providers.tracer()
+        if tracer is None:
+            return
+        shared = _shared_facts([one._arrival for one in incoming])
+        gathered = Gathered()
+        for one in incoming:
+            gathered.take(one.creation(), _facts(one, shared))
+        attributes: Attributes = {**self._receive, **shared, n.BATCH_COUNT: len(incoming)}
+        links = gathered.links()
+        name = f"receive {self._source}"
+        current = otel_context.get_current()
+        plan = SpanPlan(
+            name, SpanKind.CLIENT, current, links, len(links), attributes, start_time=started
+        )
+        start(tracer, plan, self._core.config.max_links).end()
+
+    def _unsettled(self, incoming: Sequence[Incoming], process: Process | None) -> Operation:
+        return UNSEEN
+
+    @quiet(_unsettled)
+    def settling(self, incoming: Sequence[Incoming], process: Process | None) -> Operation:
+        """Start a settlement: with a span of its own where no process span tells of it.
+
+        Args:
+            incoming: The messages that are settled together.
+            process: Their processing, ended or not; None: there is none.
+        """
+        meters = self._core.providers.meters()
+        tracer = self._core.providers.tracer()
+        wanted = process is None or "settle" in self._core.config.spans
+        if tracer is None or not wanted:
+            return UNSEEN if meters is None else Operation(None, meters, self._settle)
+        attributes: Attributes = dict(self._settle)
+        context = otel_context.get_current()
+        gathered = Gathered()
+        if process is None:
+            for one in incoming:
+                gathered.take(one.creation(), _facts(one, {}))
+        elif process.span is not None:
+            context = trace.set_span_in_context(process.span, context)
+        if len(incoming) > 1:
+            attributes[n.BATCH_COUNT] = len(incoming)
+        elif incoming[0]._arrival.id is not None:
+            attributes[n.MESSAGE_ID] = incoming[0]._arrival.id
+        links = gathered.links()
+        name = f"settle {self._source}"
+        plan = SpanPlan(name, SpanKind.CLIENT, context, links, len(links), attributes)
+        span = start(tracer, plan, self._core.config.max_links)
+        return Operation(span, meters, self._settle)
+
+    def _placed(self, incoming: Incoming, base: Context) -> tuple[Context, list[Link]]:
+        """Return where one message's span belongs, and the link to what it leaves out."""
+        here = ambient()
+        creation = incoming.creation().span
+        if creation is not None and self._is_child(incoming, here):
+            links: list[Link] = []
+            if here is not None and self._relation == "both":
+                links.append(Link(here, {n.RELATION: "ambient"}))
+            return trace.set_span_in_context(NonRecordingSpan(creation), base), links
+        return base, []
+
+    def _is_child(self, incoming: Incoming, here: SpanContext | None) -> bool:
+        """Whether a message's span is its producer's child."""
+        if self._relation == "link" or not self._trusted:
+            return False
+        if self._relation != "auto":
+            return True
+        sent_at = incoming._arrival.sent_at
+        if here is not None or incoming.attempt > 1 or sent_at is None:
+            return False
+        return time() - sent_at < _AUTO_MAX_AGE
+
+    def _passed_on(self, creation: Creation) -> Context | None:
+        """Return what is current in a handler where nothing records; None: what is."""
+        current = otel_context.get_current()
+        context = _with_baggage(current, creation.baggage)
+        if creation.span is not None and self._trusted and ambient() is None:
+            context = trace.set_span_in_context(NonRecordingSpan(creation.span), context)
+        return None if context is current else context
+
+
+def _producer_link(context: SpanContext, incoming: Incoming) -> Link:
+    facts: Attributes = {n.RELATION: "producer"}
+    if incoming._arrival.id is not None:
+        facts[n.MESSAGE_ID] = incoming._arrival.id
+    return Link(context, link_facts(context, facts, trusted=incoming.creation().trusted))
+
+
+def leave_ambient() -> None:
+    """Forget, in this task, the span and the baggage that it was started in."""
+    if otel_context.get_current():
+        otel_context.attach(Context())
+
+
+def _with_baggage(context: Context, entries: Mapping[str, object]) -> Context:
+    """Return a context whose baggage is the message's, and no other."""
+    if context and baggage.get_all(context):
+        context = baggage.clear(context)
+    for name, value in entries.items():
+        context = baggage.set_baggage(name, value, context)
+    return context
+
+
+def _facts(one: Incoming, shared: Mapping[str, str | int]) -> Attributes:
+    """Return what a link in a batch says of the message behind it."""
+    arrival = one._arrival
+    facts: Attributes = {n.ATTEMPT: one.attempt}
+    if arrival.id is not None:
+        facts[n.MESSAGE_ID] = arrival.id
+    for name, value in arrival.attributes.items():
+        if name not in shared:
+            facts[name] = value
+    return facts
+
+
+def _shared_facts(arrivals: Sequence[Arrival]) -> dict[str, str | int]:
+    """Return the broker's facts that all of several messages share."""
+    if len(arrivals) == 1:  # facts about one message are about that message
+        return {}
+    shared = dict(arrivals[0].attributes)
+    for arrival in arrivals:
+        if not shared:
+            break
+        shared = {k: v for k, v in shared.items() if arrival.attributes.get(k) == v}
+    return shared

@@ -1,0 +1,137 @@
+"""Creation contexts in headers: read without ever failing, written exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from opentelemetry import baggage, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
+
+from linkbus._headers import Headers
+from linkbus._tracing._quiet import logger
+
+_LISTS = {"baggage": 8192, "tracestate": 512}
+"""Headers that may be repeated or fail alone, with the most bytes of them that are read."""
+_MAX_BYTES = 512
+"""The most bytes of any other header of a propagator; a traceparent has 55."""
+
+
+class Creation:
+    """What a message's headers say of its making: a context, a broken one, or nothing.
+
+    Attributes:
+        span: The creation context, or None.
+        baggage: The message's baggage.
+        invalid: A context is there and cannot be read.
+        trusted: It may do more than be linked.
+    """
+
+    __slots__ = ("baggage", "invalid", "span", "trusted")
+
+    def __init__(
+        self,
+        span: trace.SpanContext | None,
+        baggage: Mapping[str, object],
+        *,
+        invalid: bool = False,
+        trusted: bool = True,
+    ) -> None:
+        self.span = span
+        self.baggage = baggage
+        self.invalid = invalid
+        self.trusted = trusted
+
+    def as_headers(self) -> dict[str, str]:
+        """Return the creation context in the form of the W3C headers, whatever the propagator."""
+        context = self.span
+        if context is None:
+            return {}
+        flags = context.trace_flags & 0xFF
+        ids = f"{context.trace_id:032x}-{context.span_id:016x}"
+        headers = {"traceparent": f"00-{ids}-{flags:02x}"}
+        if context.trace_state:
+            headers["tracestate"] = context.trace_state.to_header()
+        return headers
+
+
+MISSING = Creation(None, {})
+INVALID = Creation(None, {}, invalid=True)
+
+
+class Propagation:
+    """Reads and writes contexts with one propagator, or with the global one in force."""
+
+    def __init__(self, propagator: TextMapPropagator | None = None) -> None:
+        self._given = propagator
+        self._known: TextMapPropagator | None = None
+        self._fields: dict[str, str] = {}
+
+    def _current(self) -> TextMapPropagator:
+        """Return the propagator, with the names of its headers known, by their lower case."""
+        propagator = self._given or propagate.get_global_textmap()
+        if propagator is not self._known:
+            self._fields = {name.lower(): name for name in propagator.fields}
+            self._known = propagator
+        return propagator
+
+    def inject(self, context: Context) -> dict[str, str]:
+        """Return the headers that carry a context; empty when there is nothing to carry."""
+        carrier: dict[str, str] = {}
+        if context:
+            self._current().inject(carrier, context)
+        return carrier
+
+    def strip(self, headers: Headers) -> Headers:
+        """Return the headers without any of the propagator's, in any case."""
+        self._current()
+        fields = self._fields
+        for name in headers:
+            if name.lower() in fields:
+                kept = [pair for pair in headers.items() if pair[0].lower() not in fields]
+                return Headers.received(kept)
+        return headers
+
+    def read(self, pairs: Iterable[tuple[str, str]]) -> Creation:
+        """Return what headers, or a stored context, say of a message's making."""
+        propagator = self._current()
+        fields = self._fields
+        found: dict[str, str] = {}
+        broken = False
+        for name, value in pairs:
+            field = fields.get(name) or fields.get(name.lower())
+            if field is not None:
+                broken = not _take(found, field, value) or broken
+        if not found:
+            return INVALID if broken else MISSING
+        if broken:  # two that differ, or one that cannot be read: believe neither
+            found = {name: found[name] for name in found if name.lower() in _LISTS}
+        creation = _extracted(propagator, found)
+        if broken or (creation.span is None and any(name.lower() not in _LISTS for name in found)):
+            return Creation(None, creation.baggage, invalid=True)
+        return creation
+
+
+def _take(found: dict[str, str], field: str, value: str) -> bool:
+    """Add one header to the carrier; False where that breaks the context."""
+    limit = _LISTS.get(field.lower())
+    if limit is None:
+        if field in found or len(value) > _MAX_BYTES or not value.isascii():
+            return False
+        found[field] = value
+        return True
+    if field in found:
+        value = f"{found[field]},{value}"
+    if len(value) <= limit and value.isascii():
+        found[field] = value
+    return True
+
+
+def _extracted(propagator: TextMapPropagator, carrier: dict[str, str]) -> Creation:
+    try:
+        context = propagator.extract(carrier, Context())
+        span = trace.get_current_span(context).get_span_context()
+        return Creation(span if span.is_valid else None, baggage.get_all(context))
+    except Exception:  # noqa: BLE001 - a propagator may raise anything on what strangers send
+        logger.debug("a propagator failed on received headers", exc_info=True)
+        return INVALID

@@ -1,0 +1,35 @@
+"""The checks, by family: each a coroutine that raises `AssertionError` in words."""
+
+from __future__ import annotations
+
+from linkbus.testing._check import checks_in
+from linkbus.testing._checks import (
+    batches,
+    cancelling,
+    closing,
+    faults,
+    groups,
+    ordering,
+    redelivery,
+    refusing,
+    round_trip,
+    settling,
+    text,
+)
+
+CHECKS = tuple(
+    checks_in(
+        round_trip,
+        text,
+        batches,
+        settling,
+        redelivery,
+        groups,
+        ordering,
+        cancelling,
+        closing,
+        refusing,
+        faults,
+    )
+)
+"""Every check there is."""
