@@ -112,7 +112,9 @@ class Producer:
         carrier, operation = self._tracer.begin(message, mid)
         envelope = self._outgoing.envelope(message, mid, headers, carrier)
         try:
-            results = await self._confirmed(transport, [envelope])
+            results = await self._call(transport, [envelope])
+            if _may_retry(results[0]):
+                await self._retry(transport, [envelope], results)
         except BaseException as error:
             operation.end(error_type(error), sent=1)
             raise
@@ -199,7 +201,8 @@ class Producer:
             for (_, message, headers), mid, carrier in zip(good, ids, carriers, strict=True)
         ]
         try:
-            results = await self._confirmed(transport, envelopes)
+            results = await self._round(transport, envelopes)
+            await self._retry(transport, envelopes, results)
         except BaseException as error:
             operation.end(error_type(error), sent=len(envelopes))
             raise
@@ -207,13 +210,12 @@ class Producer:
         operation.end(None if failure is None else _reason(failure), sent=len(envelopes))
         return results
 
-    async def _confirmed(
-        self, transport: Transport, envelopes: Sequence[Envelope]
-    ) -> list[SendResult]:
-        """Send until nothing is left that may be tried again, or until `send_timeout`."""
-        deadline = monotonic() + self._send_timeout
-        results = await self._round(transport, envelopes)
+    async def _retry(
+        self, transport: Transport, envelopes: Sequence[Envelope], results: list[SendResult]
+    ) -> None:
+        """Send what may be tried again, until `send_timeout`; note what became of it."""
         pending = _to_retry(results)
+        deadline = monotonic() + self._send_timeout
         backoff = Backoff()
         while pending and (left := deadline - monotonic()) > 0:
             await anyio.sleep(min(backoff.next(), left))
@@ -221,7 +223,6 @@ class Producer:
             for index, result in zip(pending, again, strict=True):
                 results[index] = result
             pending = _to_retry(results)
-        return results
 
     async def _round(self, transport: Transport, envelopes: Sequence[Envelope]) -> list[SendResult]:
         """Send each envelope once, in calls of at most `max_batch`."""

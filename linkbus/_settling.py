@@ -62,6 +62,8 @@ class Settler:
         except BaseException as error:
             operation.end(error_type(error))
             raise
+        if len(results) != len(settlements):
+            raise self._defective(results, settlements)
         if operation is not UNSEEN:
             _end(operation, results)
         return results
@@ -73,38 +75,38 @@ class Settler:
         return await self._settled([Settlement(d._arrival, outcome) for d in deliveries])
 
     async def _settled(self, settlements: Sequence[Settlement]) -> Sequence[SettleResult]:
-        started: float | None = None
-        backoff: Backoff | None = None
-        while True:
-            try:
-                results = await self._receiver.settle(settlements)
-            except TransportError as error:
-                if not error.retryable:
-                    self._failed(error)
-                    raise
-                started = started or monotonic()
-                if monotonic() - started > self.patience:
-                    return [SettleResult(SettleStatus.FAILED, error)] * len(settlements)
-            except Exception as error:
-                self._failed(error)
-                raise
-            else:
-                return self._checked(results, settlements)
-            backoff = backoff or Backoff()
-            await anyio.sleep(backoff.next())
+        try:
+            return await self._receiver.settle(settlements)
+        except Exception as error:  # noqa: BLE001 - what may pass is tried again, the rest raised
+            return await self._again(settlements, error)
 
-    def _checked(
-        self, results: Sequence[SettleResult], settlements: Sequence[Settlement]
+    async def _again(
+        self, settlements: Sequence[Settlement], error: Exception
     ) -> Sequence[SettleResult]:
-        if len(results) == len(settlements):
-            return results
+        """Try again while the failure may pass; raise one that does not."""
+        give_up_at = monotonic() + self.patience
+        backoff = Backoff()
+        while isinstance(error, TransportError) and error.retryable:
+            if monotonic() >= give_up_at:
+                return [SettleResult(SettleStatus.FAILED, error)] * len(settlements)
+            await anyio.sleep(backoff.next())
+            try:
+                return await self._receiver.settle(settlements)
+            except Exception as failure:  # noqa: BLE001 - judged by the loop
+                error = failure
+        self._failed(error)
+        raise error
+
+    def _defective(
+        self, results: Sequence[SettleResult], settlements: Sequence[Settlement]
+    ) -> TransportError:
         msg = (
             f"the transport gave {len(results)} results for {len(settlements)} settlements: "
             "it is defective, and what became of them is not known"
         )
         error = TransportError(msg)
         self._failed(error)
-        raise error
+        return error
 
 
 def log_in_vain(delivery: Delivery, outcome: Outcome, result: SettleResult) -> None:

@@ -242,12 +242,14 @@ class Subscription(Holder, Taker):
         delay: float = 0.0,
     ) -> None:
         """Settle at the end of a block or a handler: what is in vain is counted and logged."""
-        ours = [d for d in deliveries if not d._lost]
-        for delivery in deliveries:
-            if delivery._lost:
-                log_in_vain(delivery, outcome, STALE)
-        if not ours:
-            return
+        ours = deliveries
+        if any(d._lost for d in deliveries):
+            ours = [d for d in deliveries if not d._lost]
+            for delivery in deliveries:
+                if delivery._lost:
+                    log_in_vain(delivery, outcome, STALE)
+            if not ours:
+                return
         results = await self.settle(ours, outcome, delay=delay, process=process)
         for delivery, result in zip(ours, results, strict=True):
             if result.status is not _OK:

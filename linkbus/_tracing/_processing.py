@@ -85,7 +85,7 @@ class ConsumerTracer:
             return MISSING
         creation = self._core.propagation.read(arrival.headers.items())
         if creation.invalid:
-            meters = self._core.providers.meters()
+            _, meters = self._core.providers.current()
             if meters is not None:
                 meters.invalid.add(1, self._process)
         if self._trusted:
@@ -98,7 +98,7 @@ class ConsumerTracer:
     @quiet(_not_given)
     def given(self, count: int) -> None:
         """Count messages that the application is given."""
-        meters = self._core.providers.meters()
+        _, meters = self._core.providers.current()
         if meters is not None:
             meters.consumed.add(count, self._receive)
 
@@ -113,9 +113,7 @@ class ConsumerTracer:
             incoming: The message.
             previous: The span of the attempt before, when linkbus held the message since.
         """
-        providers = self._core.providers
-        tracer = providers.tracer()
-        meters = providers.meters()
+        tracer, meters = self._core.providers.current()
         creation = incoming.creation()
         if tracer is None:
             context = self._passed_on(creation)
@@ -159,9 +157,7 @@ class ConsumerTracer:
     @quiet(_batch_unprocessed)
     def begin_batch(self, incoming: Sequence[Incoming], previous: SpanContext | None) -> Process:
         """Start processing a batch: one span, linked to every distinct creation context."""
-        providers = self._core.providers
-        tracer = providers.tracer()
-        meters = providers.meters()
+        tracer, meters = self._core.providers.current()
         if tracer is None:
             return Process(None, None, meters, self._process)
         arrivals = [one._arrival for one in incoming]
@@ -204,7 +200,7 @@ class ConsumerTracer:
             incoming: The messages.
             started: When the call began, in nanoseconds since the epoch.
         """
-        tracer = self._core.providers.tracer()
+        tracer, _ = self._core.providers.current()
         if tracer is None:
             return
         shared = _shared_facts([one._arrival for one in incoming])
@@ -231,8 +227,7 @@ class ConsumerTracer:
             incoming: The messages that are settled together.
             process: Their processing, ended or not; None: there is none.
         """
-        meters = self._core.providers.meters()
-        tracer = self._core.providers.tracer()
+        tracer, meters = self._core.providers.current()
         wanted = process is None or "settle" in self._core.config.spans
         if tracer is None or not wanted:
             return UNSEEN if meters is None else Operation(None, meters, self._settle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from opentelemetry import metrics, trace
 
 from linkbus._tracing._config import Tracing
@@ -9,45 +11,46 @@ from linkbus._tracing._metrics import Meters
 from linkbus._tracing._names import SCHEMA_URL
 from linkbus._version import __version__
 
-_SILENT_TRACING = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
+_SILENT = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
+_LOOK_AGAIN = 0.1
+"""Seconds; asking for the global providers costs as much as all else that is done untraced."""
 
 
 class Providers:
     """Finds the tracer and the instruments, once they exist.
 
-    An application may configure OpenTelemetry after it made its bus. So a provider
-    that records is kept when found, and one that does not is asked for again.
+    An application may configure OpenTelemetry after it made its bus. So a provider that
+    records is kept when found, and looked for again, at most ten times a second, until then.
     """
+
+    __slots__ = ("_config", "_looked_at", "_meters", "_tracer")
 
     def __init__(self, config: Tracing) -> None:
         self._config = config
         self._tracer: trace.Tracer | None = None
         self._meters: Meters | None = None
-        self._silent: object = None
+        self._looked_at = float("-inf")
 
-    def tracer(self) -> trace.Tracer | None:
-        """Return the tracer, or None where no span would be recorded or passed on."""
-        if self._tracer is not None:
-            return self._tracer
+    def current(self) -> tuple[trace.Tracer | None, Meters | None]:
+        """Return the tracer and the instruments; None for what would record nothing."""
+        if self._tracer is None or self._meters is None:
+            now = monotonic()
+            if now - self._looked_at > _LOOK_AGAIN:
+                self._looked_at = now
+                self._tracer = self._tracer or self._find_tracer()
+                self._meters = self._meters or self._find_meters()
+        return self._tracer, self._meters
+
+    def _find_tracer(self) -> trace.Tracer | None:
         provider = self._config.tracer_provider or trace.get_tracer_provider()
-        if isinstance(provider, _SILENT_TRACING) or provider is self._silent:
+        if isinstance(provider, _SILENT):
             return None
         tracer = provider.get_tracer("linkbus", __version__, schema_url=SCHEMA_URL)
-        if isinstance(tracer, trace.NoOpTracer):  # OTEL_SDK_DISABLED
-            self._silent = provider
-            return None
-        self._tracer = tracer
-        return tracer
+        return None if isinstance(tracer, trace.NoOpTracer) else tracer  # OTEL_SDK_DISABLED
 
-    def meters(self) -> Meters | None:
-        """Return the instruments, or None where nothing would be recorded."""
-        if self._meters is not None:
-            return self._meters
+    def _find_meters(self) -> Meters | None:
         provider = self._config.meter_provider or metrics.get_meter_provider()
         if type(provider).__module__.startswith("opentelemetry.metrics."):
             return None  # the API's own: a proxy without a provider behind it, or a no-op
         meter = provider.get_meter("linkbus", __version__, schema_url=SCHEMA_URL)
-        if isinstance(meter, metrics.NoOpMeter):
-            return None
-        self._meters = Meters(meter)
-        return self._meters
+        return None if isinstance(meter, metrics.NoOpMeter) else Meters(meter)

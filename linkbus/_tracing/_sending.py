@@ -52,8 +52,7 @@ class ProducerTracer:
     def begin(self, message: Message, mid: str) -> tuple[Carrier, Operation]:
         """Start sending one message, with the id `mid`; return the context that leaves."""
         core = self._core
-        tracer = core.providers.tracer()
-        meters = core.providers.meters()
+        tracer, meters = core.providers.current()
         if tracer is None:
             carrier = self._ambient_for(message)
             if meters is None:
@@ -83,8 +82,7 @@ class ProducerTracer:
     ) -> tuple[list[Carrier], Operation]:
         """Start sending a batch; return the context that leaves with each message."""
         core = self._core
-        tracer = core.providers.tracer()
-        meters = core.providers.meters()
+        tracer, meters = core.providers.current()
         if tracer is None:
             carriers = [self._ambient_for(message) for message in messages]
             if meters is None:
@@ -109,7 +107,7 @@ class ProducerTracer:
     @quiet(_create_untraced)
     def create(self, message: Message, mid: str | None) -> Carrier:
         """Make a creation context now, in the current trace, and return it."""
-        tracer = self._core.providers.tracer()
+        tracer, _ = self._core.providers.current()
         if tracer is None:
             return self._core.propagation.inject(otel_context.get_current())
         return self._created(tracer, message, mid)[0]

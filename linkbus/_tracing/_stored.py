@@ -45,7 +45,7 @@ def capture_context() -> dict[str, str]:
     try:
         context = baggage.clear(otel_context.get_current())
         return Propagation().inject(context)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a propagator may raise anything, tracing nothing
         logger.exception("a propagator failed; the captured context is empty")
         return {}
 
@@ -136,7 +136,7 @@ class LinkedSpan:
 
     @quiet(_nothing)
     def _start(self) -> None:
-        self._tracer = Providers(Tracing()).tracer()
+        self._tracer, _ = Providers(Tracing()).current()
         if self._tracer is None:
             return
         current = otel_context.get_current()
@@ -203,19 +203,22 @@ class LinkedSpan:
 
 def _read(stored: Linkable) -> Creation:
     """Return the context that a stored thing stands for."""
-    if stored is None:
-        return MISSING
-    if isinstance(stored, SpanContext):
-        return Creation(stored, {}) if stored.is_valid else INVALID
     if isinstance(stored, Incoming):
         return stored.creation()
-    if isinstance(stored, str):
-        creation = _TRACEPARENT.read([("traceparent", stored)])
-        return creation if stored else MISSING
-    pairs = stored.context if isinstance(stored, Message) else stored
-    if not pairs:
+    if isinstance(stored, SpanContext):
+        return Creation(stored, {}) if stored.is_valid else INVALID
+    if isinstance(stored, Message):
+        stored = stored.context
+    if not stored:
         return MISSING
-    if not isinstance(pairs, Mapping):
+    if isinstance(stored, str):
+        return _TRACEPARENT.read([("traceparent", stored)])
+    return _read_mapping(stored)
+
+
+def _read_mapping(stored: object) -> Creation:
+    """Return what a mapping of names to values says; anything else is no context."""
+    if not isinstance(stored, Mapping):
         return INVALID
-    creation = Propagation().read((str(name), str(value)) for name, value in pairs.items())
+    creation = Propagation().read((str(name), str(value)) for name, value in stored.items())
     return creation if creation.span is not None else INVALID
