@@ -66,8 +66,11 @@ class Batches(AsyncIterator[Batch]):
 
     async def __anext__(self) -> Batch:
         subscription, limits = self._subscription, self._limits
-        await subscription.wait_for(1)
-        if not limits.is_reached(subscription):
-            with anyio.move_on_after(limits.missing_time(subscription)):
-                await subscription.wait_for(limits.max_messages, limits.max_bytes)
-        return Batch(subscription.give_many(limits.max_messages, limits.max_bytes))
+        while True:
+            await subscription.wait_for(1)
+            if not limits.is_reached(subscription):
+                with anyio.move_on_after(limits.missing_time(subscription)):
+                    await subscription.wait_for(limits.max_messages, limits.max_bytes)
+            given = subscription.give_many(limits.max_messages, limits.max_bytes)
+            if given:  # else they were lost, or another task took them, meanwhile
+                return Batch(given)

@@ -238,9 +238,9 @@ class Consumer:
             msg = f"the consumer of {self.source!r} was entered before: make a new one"
             raise UsageError(msg)
         subscription = self._subscribe(prefetch)
+        await subscription.open()
         self._prefetch = prefetch
         self._subscription = subscription
-        await subscription.open()
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         self._tasks = tasks

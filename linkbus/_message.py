@@ -33,7 +33,8 @@ class Message:
             is what leaves with the message. None, or nothing valid in it: made at send.
 
     Raises:
-        MessageError: The body is not bytes, the id is empty, or a header is refused.
+        MessageError: The body is not bytes, the id is empty, the context is not a mapping,
+            or a header is refused.
     """
 
     body: bytes
@@ -60,7 +61,7 @@ class Message:
         _set(self, "key", None if key is None else to_text(key))
         _set(self, "headers", headers if type(headers) is Headers else Headers(headers))
         _set(self, "id", None if id is None else to_text(id))
-        _set(self, "context", None if context is None else dict(context))
+        _set(self, "context", None if context is None else _as_context(context))
 
     @property
     def key_bytes(self) -> bytes | None:
@@ -80,4 +81,11 @@ def _as_bytes(body: object) -> bytes:
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body)
     msg = f"a message body must be bytes, not {type(body).__name__}: encode it first"
+    raise MessageError(msg)
+
+
+def _as_context(context: object) -> dict[str, str]:
+    if isinstance(context, Mapping):
+        return {to_text(name): to_text(value) for name, value in context.items()}
+    msg = f"a message context must be a mapping or None, not {type(context).__name__}"
     raise MessageError(msg)

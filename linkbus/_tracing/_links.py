@@ -17,6 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from linkbus._tracing import _names as n
 from linkbus._tracing._propagation import Creation
+from linkbus._tracing._quiet import logger
 
 Attributes = dict[str, str | int | float | bool | Sequence[str]]
 
@@ -114,13 +115,22 @@ def start(tracer: trace.Tracer, plan: SpanPlan, max_links: int) -> trace.Span:
         plan.name, plan.context, plan.kind, plan.attributes, first, plan.start_time
     )
     if links and span.is_recording():
-        dropped: int = getattr(span, "dropped_links", 0)
-        if dropped or len(first) < len(links):
-            kept = len(first) - dropped
-            if dropped and kept and len(creations) > 1:
-                span.set_attribute(n.MIRRORS, _spelled(first[dropped : plan.creations]))
-            carry(tracer, span, plan.name, first[:dropped] + links[len(first) :], kept)
+        try:
+            _carry_rest(tracer, span, plan, first)
+        except Exception:  # noqa: BLE001 - the span is open, and some links are more than none
+            logger.exception("links of %r are lost", plan.name)
     return span
+
+
+def _carry_rest(tracer: trace.Tracer, span: trace.Span, plan: SpanPlan, first: list[Link]) -> None:
+    """Put on child spans what was too much, and what the provider dropped: the oldest."""
+    dropped: int = getattr(span, "dropped_links", 0)
+    if not dropped and len(first) == len(plan.links):
+        return
+    kept = len(first) - dropped
+    if dropped and kept and plan.creations > 1:
+        span.set_attribute(n.MIRRORS, _spelled(first[dropped : plan.creations]))
+    carry(tracer, span, plan.name, first[:dropped] + plan.links[len(first) :], kept)
 
 
 def carry(
