@@ -160,10 +160,7 @@ class Producer:
                 good.append((index, message, headers))
                 ids.append(message.id or new_id())
         if good:
-            for (index, _, _), result in zip(
-                good, await self._send_good(transport, good, ids), strict=True
-            ):
-                results[index] = result
+            await self._send_good(transport, good, ids, results)
         return [result for result in results if result is not None]
 
     def create(
@@ -193,7 +190,9 @@ class Producer:
         transport: Transport,
         good: Sequence[tuple[int, Message, Headers]],
         ids: Sequence[str],
-    ) -> list[SendResult]:
+        results: list[SendResult | None],
+    ) -> None:
+        """Send what may leave, and put what became of it in its places of `results`."""
         messages = [message for _, message, _ in good]
         carriers, operation = self._tracer.begin_batch(messages, ids)
         envelopes = [
@@ -201,14 +200,15 @@ class Producer:
             for (_, message, headers), mid, carrier in zip(good, ids, carriers, strict=True)
         ]
         try:
-            results = await self._round(transport, envelopes)
-            await self._retry(transport, envelopes, results)
+            sent = await self._round(transport, envelopes)
+            await self._retry(transport, envelopes, sent)
         except BaseException as error:
             operation.end(error_type(error), sent=len(envelopes))
             raise
-        failure = next((result for result in results if result.status is not _SENT), None)
+        for (index, _, _), result in zip(good, sent, strict=True):
+            results[index] = result
+        failure = next((r for r in results if r is not None and r.status is not _SENT), None)
         operation.end(None if failure is None else _reason(failure), sent=len(envelopes))
-        return results
 
     async def _retry(
         self, transport: Transport, envelopes: Sequence[Envelope], results: list[SendResult]

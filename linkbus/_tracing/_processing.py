@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import time
+from time import time, time_ns
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
@@ -194,13 +194,15 @@ class ConsumerTracer:
 
     @quiet(_unreceived)
     def received(self, incoming: Sequence[Incoming], started: int) -> None:
-        """Make the span of a receive that brought messages.
+        """Tell of a receive that brought messages: its span, and how long it took.
 
         Args:
             incoming: The messages.
             started: When the call began, in nanoseconds since the epoch.
         """
-        tracer, _ = self._core.providers.current()
+        tracer, meters = self._core.providers.current()
+        if meters is not None:
+            meters.operation.record((time_ns() - started) / 1e9, self._receive)
         if tracer is None:
             return
         shared = _shared_facts([one._arrival for one in incoming])
