@@ -1,0 +1,1 @@
+"""What linkbus costs, as ratios and differences within one run: `python -m benchmarks`."""
