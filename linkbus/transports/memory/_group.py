@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from itertools import cycle
 from math import inf
@@ -47,12 +47,12 @@ class Group:
         self._waiting: OrderedDict[Member, anyio.Event] = OrderedDict()
         self._turns = cycle((self._from_own_lane, self._from_free_lane, self._from_fresh))
 
-    def add(self, messages: Iterable[Held]) -> None:
+    def add(self, messages: Collection[Held]) -> None:
         """Take messages that were sent, in order."""
-        before = len(self._fresh)
         self._fresh.extend(messages)
-        self.unsettled += len(self._fresh) - before
-        self.wake_one()
+        self.unsettled += len(messages)
+        if self._waiting:
+            self.wake_one()
 
     def take(self, member: Member, limit: int) -> list[Receipt]:
         """Give a member what is there for it now, at most `limit` messages.
@@ -75,9 +75,10 @@ class Group:
             if receipt is not None:
                 self._leases.set(receipt, due)
                 taken.append(receipt)
-        if taken:
+        if taken and due < self._alarm:
             self._will_fall_due(due)
-        self.wake_one()
+        if self._waiting:
+            self.wake_one()
         return taken
 
     def _from_fresh(self, member: Member, now: float) -> Receipt | None:

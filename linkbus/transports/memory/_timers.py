@@ -61,8 +61,8 @@ class Timers(Generic[TimedT]):
             self._compact()
 
     def __iter__(self) -> Iterator[TimedT]:
-        """Yield all that has a timer, in no order; for seldom use."""
-        return iter([thing for due, _, thing in self._heap if thing.due == due])
+        """Yield all that has a timer, once, in no order; for seldom use."""
+        return iter({thing: None for due, _, thing in self._heap if thing.due == due})
 
     def earliest(self) -> float:
         """Return when the next thing falls due; infinity when none does."""
