@@ -6,7 +6,8 @@ goes wrong in a propagator, a sampler or a processor is logged, and the message 
 - `_config` has `Tracing`, what a user sets; `_providers` finds what is in force
 - `_propagation` reads and writes creation contexts in headers
 - `_links` gathers distinct links, and starts spans that lose none of them
-- `_sending`, `_processing`, `_receiving` make the spans of the five operations
+- `_sending` and `_processing` make the spans of the five operations; `_operation` and
+  `_process` are one of them under way
 - `_stored` is for flows that do not pass through a bus
 - `_metrics` has the instruments; `_names` the attributes' names
 """

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Tracing
 from linkbus._tracing._links import Attributes
 from linkbus._tracing._propagation import Propagation
 from linkbus._tracing._providers import Providers
-
-ROOT = Context()
-"""The parent of a span that starts a trace of its own."""
 
 Facts = Callable[[], Mapping[str, str | int]]
 
@@ -45,6 +41,11 @@ class TracingCore:
 def operation(base: Attributes, name: str) -> Attributes:
     """Return the attributes of one of the five operations, at span creation."""
     return {**base, n.OPERATION_NAME: name, n.OPERATION_TYPE: name}
+
+
+def measured(attributes: Attributes) -> Attributes:
+    """Return those attributes of a span that the conventions give to metrics too."""
+    return {name: value for name, value in attributes.items() if name not in n.SPANS_ONLY}
 
 
 def ambient() -> trace.SpanContext | None:

@@ -43,14 +43,21 @@ class Gathered:
     def __len__(self) -> int:
         return len(self._found)
 
-    def take(self, creation: Creation, facts: Attributes) -> None:
-        """Take what one message's headers say; `facts` go on the link."""
+    def __contains__(self, context: SpanContext) -> bool:
+        return (context.trace_id, context.span_id) in self._found
+
+    def take(self, creation: Creation, facts: Attributes) -> bool:
+        """Take what one message's headers say; True if its context was not there before.
+
+        `facts` go on the link.
+        """
         if creation.span is not None:
-            self.add(creation.span, facts, trusted=creation.trusted)
-        elif creation.invalid:
+            return self.add(creation.span, facts, trusted=creation.trusted)
+        if creation.invalid:
             self.invalid += 1
         else:
             self.missing += 1
+        return False
 
     def add(self, context: SpanContext, facts: Attributes, *, trusted: bool = True) -> bool:
         """Take one context; True if it was not there before.
@@ -86,6 +93,11 @@ def link_facts(context: SpanContext, facts: Attributes, *, trusted: bool) -> Att
     return facts
 
 
+def related(context: SpanContext, relation: str) -> Link:
+    """Return a link to a span that is not a creation context, with what it is instead."""
+    return Link(context, link_facts(context, {n.RELATION: relation}, trusted=True))
+
+
 @dataclass(slots=True)
 class SpanPlan:
     """A span that is about to start, with all of its links.
@@ -108,9 +120,7 @@ def start(tracer: trace.Tracer, plan: SpanPlan, max_links: int) -> trace.Span:
     """Start a span with its links; those it cannot hold go to child spans."""
     links = plan.links
     first = links if len(links) <= max_links else links[:max_links]
-    creations = first[: plan.creations]
-    if creations:
-        plan.attributes.update(mirrors(creations))
+    plan.attributes.update(mirrors(first[: plan.creations], of=plan.creations))
     span = tracer.start_span(
         plan.name, plan.context, plan.kind, plan.attributes, first, plan.start_time
     )
@@ -152,9 +162,16 @@ def carry(
         carrier.end()
 
 
-def mirrors(links: Sequence[Link]) -> Attributes:
-    """Return the attributes that let a backend search for links it does not index."""
-    if len(links) == 1:
+def mirrors(links: Sequence[Link], *, of: int) -> Attributes:
+    """Return the attributes that let a backend search for links it does not index.
+
+    Args:
+        links: Those of the span that are to creation contexts.
+        of: How many creation contexts stand behind the span and its children.
+    """
+    if not links:
+        return {}
+    if of == 1:
         context = links[0].context
         return {
             n.MIRROR_TRACE: trace.format_trace_id(context.trace_id),

@@ -43,20 +43,20 @@ class Operation:
             reason: The `error.type` where it failed, else None.
             sent: How many messages it attempted to send.
         """
-        span = self._span
-        if span is not None:
-            if reason is not None:
-                span.set_attribute(n.ERROR_TYPE, reason)
-                span.set_status(Status(StatusCode.ERROR))
-            span.end()
         meters = self._meters
-        if meters is not None:
+        if meters is not None:  # first: what a span processor raises must not cost a number
             attributes = self._attributes
             if reason is not None:
                 attributes = {**attributes, n.ERROR_TYPE: reason}
             meters.operation.record(perf_counter() - self._started, attributes)
             if sent:
                 meters.sent.add(sent, attributes)
+        span = self._span
+        if span is not None:
+            if reason is not None:
+                span.set_attribute(n.ERROR_TYPE, reason)
+                span.set_status(Status(StatusCode.ERROR))
+            span.end()
 
 
 class _Unseen(Operation):

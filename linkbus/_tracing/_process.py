@@ -74,6 +74,11 @@ class Process:
         if token is not None:
             otel_context.detach(token)
         reason = None if error is None else error_type(error)
+        if self._meters is not None:  # first: what a span processor raises must not cost a number
+            attributes = self._attributes
+            if reason is not None:
+                attributes = {**attributes, n.ERROR_TYPE: reason}
+            self._meters.process.record(perf_counter() - self._started, attributes)
         span = self.span
         if span is not None and span.is_recording():
             span.set_attribute(n.OUTCOME, outcome)
@@ -83,12 +88,17 @@ class Process:
                 span.set_attribute(n.ERROR_TYPE, reason)
                 span.set_status(Status(StatusCode.ERROR))
             span.end()
-        if self._meters is not None:
-            attributes = self._attributes
-            if reason is not None:
-                attributes = {**attributes, n.ERROR_TYPE: reason}
-            self._meters.process.record(perf_counter() - self._started, attributes)
 
 
-UNPROCESSED = Process(None, None, None, {})
-"""Stands for a processing whose tracing failed; it can be finished any number of times."""
+class _Unseen(Process):
+    """A processing that nobody looks at, as often as there is one."""
+
+    __slots__ = ()
+
+    def finish(
+        self, outcome: str, error: BaseException | None = None, *, event: bool = True
+    ) -> None:
+        """Do nothing."""
+
+
+UNPROCESSED: Process = _Unseen(None, None, None, {})

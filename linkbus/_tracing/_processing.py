@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import time, time_ns
+from typing import NamedTuple
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
@@ -14,8 +15,9 @@ from linkbus._headers import Headers
 from linkbus._seam import Arrival
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Relation
-from linkbus._tracing._core import TracingCore, ambient, operation
-from linkbus._tracing._links import Attributes, Gathered, SpanPlan, link_facts, start
+from linkbus._tracing._core import TracingCore, ambient, measured, operation
+from linkbus._tracing._links import Attributes, Gathered, SpanPlan, link_facts, related, start
+from linkbus._tracing._metrics import Meters
 from linkbus._tracing._operation import UNSEEN, Operation
 from linkbus._tracing._process import UNPROCESSED, Process
 from linkbus._tracing._propagation import MISSING, Creation
@@ -48,6 +50,14 @@ class Incoming:
         return self._creation
 
 
+class _Measured(NamedTuple):
+    """The attributes of a consumer's metrics, by operation."""
+
+    process: Attributes
+    receive: Attributes
+    settle: Attributes
+
+
 class ConsumerTracer:
     """Makes the spans of one consumer.
 
@@ -70,6 +80,9 @@ class ConsumerTracer:
         self._process = operation(base, "process")
         self._receive = operation(base, "receive")
         self._settle = operation(base, "settle")
+        self._measured = _Measured(
+            measured(self._process), measured(self._receive), measured(self._settle)
+        )
 
     def strip(self, headers: Headers) -> Headers:
         """Return headers without what the propagator writes."""
@@ -87,7 +100,7 @@ class ConsumerTracer:
         if creation.invalid:
             _, meters = self._core.providers.current()
             if meters is not None:
-                meters.invalid.add(1, self._process)
+                meters.invalid.add(1, self._measured.process)
         if self._trusted:
             return creation
         return Creation(creation.span, {}, invalid=creation.invalid, trusted=False)
@@ -100,7 +113,7 @@ class ConsumerTracer:
         """Count messages that the application is given."""
         _, meters = self._core.providers.current()
         if meters is not None:
-            meters.consumed.add(count, self._receive)
+            meters.consumed.add(count, self._measured.receive)
 
     def _unprocessed(self, incoming: Incoming, previous: SpanContext | None) -> Process:
         return UNPROCESSED
@@ -116,8 +129,7 @@ class ConsumerTracer:
         tracer, meters = self._core.providers.current()
         creation = incoming.creation()
         if tracer is None:
-            context = self._passed_on(creation)
-            return Process(None, context, meters, self._process)
+            return self._untraced([incoming], meters, self._passed_on(creation))
         arrival = incoming._arrival
         attributes: Attributes = {
             **self._process,
@@ -127,11 +139,8 @@ class ConsumerTracer:
         }
         if arrival.id is not None:
             attributes[n.MESSAGE_ID] = arrival.id
-        if arrival.sent_at is not None:
-            wait = max(0.0, time() - arrival.sent_at)
+        for wait in self._waits([incoming], meters):
             attributes[n.WAIT] = round(wait * 1000, 3)
-            if meters is not None and previous is None:
-                meters.wait.record(wait, self._process)
         base = _with_baggage(otel_context.get_current(), creation.baggage)
         parent, links = self._placed(incoming, base)
         creations = 0
@@ -143,11 +152,11 @@ class ConsumerTracer:
         else:
             attributes[n.LINK_MISSING] = 1
         if previous is not None:
-            links.append(Link(previous, {n.RELATION: "retry"}))
+            links.append(related(previous, "retry"))
         name = f"process {self._source}"
         plan = SpanPlan(name, SpanKind.CONSUMER, parent, links, creations, attributes)
         span = start(tracer, plan, self._core.config.max_links)
-        return Process(span, trace.set_span_in_context(span, base), meters, self._process)
+        return Process(span, trace.set_span_in_context(span, base), meters, self._measured.process)
 
     def _batch_unprocessed(
         self, incoming: Sequence[Incoming], previous: SpanContext | None
@@ -159,9 +168,8 @@ class ConsumerTracer:
         """Start processing a batch: one span, linked to every distinct creation context."""
         tracer, meters = self._core.providers.current()
         if tracer is None:
-            return Process(None, None, meters, self._process)
-        arrivals = [one._arrival for one in incoming]
-        shared = _shared_facts(arrivals)
+            return self._untraced(incoming, meters, None)
+        shared = _shared_facts([one._arrival for one in incoming])
         gathered = Gathered()
         for one in incoming:
             gathered.take(one.creation(), _facts(one, shared))
@@ -171,23 +179,21 @@ class ConsumerTracer:
             **gathered.counts(),
             n.BATCH_COUNT: len(incoming),
         }
-        now = time()
-        waits = [max(0.0, now - a.sent_at) for a in arrivals if a.sent_at is not None]
+        waits = self._waits(incoming, meters)
         if waits:
             attributes[n.WAIT_MIN] = round(min(waits) * 1000, 3)
             attributes[n.WAIT_MAX] = round(max(waits) * 1000, 3)
-            if meters is not None and previous is None:
-                for wait in waits:
-                    meters.wait.record(wait, self._process)
         links = gathered.links()
         creations = len(links)
         if previous is not None:
-            links.append(Link(previous, {n.RELATION: "retry"}))
+            links.append(related(previous, "retry"))
         current = otel_context.get_current()
         name = f"process {self._source}"
         plan = SpanPlan(name, SpanKind.CONSUMER, current, links, creations, attributes)
         span = start(tracer, plan, self._core.config.max_links)
-        return Process(span, trace.set_span_in_context(span, current), meters, self._process)
+        return Process(
+            span, trace.set_span_in_context(span, current), meters, self._measured.process
+        )
 
     def _unreceived(self, incoming: Sequence[Incoming], started: int) -> None:
         return None
@@ -202,7 +208,7 @@ class ConsumerTracer:
         """
         tracer, meters = self._core.providers.current()
         if meters is not None:
-            meters.operation.record((time_ns() - started) / 1e9, self._receive)
+            meters.operation.record((time_ns() - started) / 1e9, self._measured.receive)
         if tracer is None:
             return
         shared = _shared_facts([one._arrival for one in incoming])
@@ -218,10 +224,6 @@ class ConsumerTracer:
         )
         start(tracer, plan, self._core.config.max_links).end()
 
-    def _unsettled(self, incoming: Sequence[Incoming], process: Process | None) -> Operation:
-        return UNSEEN
-
-    @quiet(_unsettled)
     def settling(self, incoming: Sequence[Incoming], process: Process | None) -> Operation:
         """Start a settlement: with a span of its own where no process span tells of it.
 
@@ -230,9 +232,27 @@ class ConsumerTracer:
             process: Their processing, ended or not; None: there is none.
         """
         tracer, meters = self._core.providers.current()
-        wanted = process is None or "settle" in self._core.config.spans
-        if tracer is None or not wanted:
-            return UNSEEN if meters is None else Operation(None, meters, self._settle)
+        if tracer is not None and (process is None or "settle" in self._core.config.spans):
+            return self._settling(tracer, meters, incoming, process)
+        return UNSEEN if meters is None else Operation(None, meters, self._measured.settle)
+
+    def _unsettled(
+        self,
+        tracer: trace.Tracer,
+        meters: Meters | None,
+        incoming: Sequence[Incoming],
+        process: Process | None,
+    ) -> Operation:
+        return UNSEEN
+
+    @quiet(_unsettled)
+    def _settling(
+        self,
+        tracer: trace.Tracer,
+        meters: Meters | None,
+        incoming: Sequence[Incoming],
+        process: Process | None,
+    ) -> Operation:
         attributes: Attributes = dict(self._settle)
         context = otel_context.get_current()
         gathered = Gathered()
@@ -249,7 +269,7 @@ class ConsumerTracer:
         name = f"settle {self._source}"
         plan = SpanPlan(name, SpanKind.CLIENT, context, links, len(links), attributes)
         span = start(tracer, plan, self._core.config.max_links)
-        return Operation(span, meters, self._settle)
+        return Operation(span, meters, self._measured.settle)
 
     def _placed(self, incoming: Incoming, base: Context) -> tuple[Context, list[Link]]:
         """Return where one message's span belongs, and the link to what it leaves out."""
@@ -258,7 +278,7 @@ class ConsumerTracer:
         if creation is not None and self._is_child(incoming, here):
             links: list[Link] = []
             if here is not None and self._relation == "both":
-                links.append(Link(here, {n.RELATION: "ambient"}))
+                links.append(related(here, "ambient"))
             return trace.set_span_in_context(NonRecordingSpan(creation), base), links
         return base, []
 
@@ -272,6 +292,33 @@ class ConsumerTracer:
         if here is not None or incoming.attempt > 1 or sent_at is None:
             return False
         return time() - sent_at < _AUTO_MAX_AGE
+
+    def _untraced(
+        self,
+        incoming: Sequence[Incoming],
+        meters: Meters | None,
+        context: Context | None,
+    ) -> Process:
+        """Return a processing without a span: what is measured is measured all the same."""
+        if meters is not None:
+            for one in incoming:
+                one.creation()  # counts it, where it is invalid
+            self._waits(incoming, meters)
+        elif context is None:
+            return UNPROCESSED
+        return Process(None, context, meters, self._measured.process)
+
+    def _waits(self, incoming: Sequence[Incoming], meters: Meters | None) -> list[float]:
+        """Return the seconds that messages waited, where known; each is measured once."""
+        now = time()
+        waits: list[float] = []
+        for one in incoming:
+            arrival = one._arrival
+            if arrival.sent_at is not None:
+                waits.append(max(0.0, now - arrival.sent_at))
+                if meters is not None and one.attempt == arrival.attempt:  # no retry of ours
+                    meters.wait.record(waits[-1], self._measured.process)
+        return waits
 
     def _passed_on(self, creation: Creation) -> Context | None:
         """Return what is current in a handler where nothing records; None: what is."""

@@ -71,7 +71,7 @@ class Propagation:
         """Return the propagator, with the names of its headers known, by their lower case."""
         propagator = self._given or propagate.get_global_textmap()
         if propagator is not self._known:
-            self._fields = {name.lower(): name for name in propagator.fields}
+            self._fields = _fields(propagator)
             self._known = propagator
         return propagator
 
@@ -79,7 +79,10 @@ class Propagation:
         """Return the headers that carry a context; empty when there is nothing to carry."""
         carrier: dict[str, str] = {}
         if context:
-            self._current().inject(carrier, context)
+            try:
+                self._current().inject(carrier, context)
+            except Exception:  # noqa: BLE001 - it may raise anything; what it wrote stays
+                logger.exception("a propagator failed; a message leaves without its context")
         return carrier
 
     def strip(self, headers: Headers) -> Headers:
@@ -89,7 +92,7 @@ class Propagation:
         for name in headers:
             if name.lower() in fields:
                 kept = [pair for pair in headers.items() if pair[0].lower() not in fields]
-                return Headers.received(kept)
+                return Headers.stable(kept)
         return headers
 
     def read(self, pairs: Iterable[tuple[str, str]]) -> Creation:
@@ -110,6 +113,14 @@ class Propagation:
         if broken or (creation.span is None and any(name.lower() not in _LISTS for name in found)):
             return Creation(None, creation.baggage, invalid=True)
         return creation
+
+
+def _fields(propagator: TextMapPropagator) -> dict[str, str]:
+    try:
+        return {name.lower(): name for name in propagator.fields}
+    except Exception:  # noqa: BLE001 - a propagator may raise anything, tracing nothing
+        logger.exception("a propagator failed to name its headers; none are read")
+        return {}
 
 
 def _take(found: dict[str, str], field: str, value: str) -> bool:

@@ -9,6 +9,7 @@ from opentelemetry import metrics, trace
 from linkbus._tracing._config import Tracing
 from linkbus._tracing._metrics import Meters
 from linkbus._tracing._names import SCHEMA_URL
+from linkbus._tracing._quiet import logger
 from linkbus._version import __version__
 
 _SILENT = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
@@ -21,6 +22,7 @@ class Providers:
 
     An application may configure OpenTelemetry after it made its bus. So a provider that
     records is kept when found, and looked for again, at most ten times a second, until then.
+    One that raises is none.
     """
 
     __slots__ = ("_config", "_looked_at", "_meters", "_tracer")
@@ -37,9 +39,15 @@ class Providers:
             now = monotonic()
             if now - self._looked_at > _LOOK_AGAIN:
                 self._looked_at = now
-                self._tracer = self._tracer or self._find_tracer()
-                self._meters = self._meters or self._find_meters()
+                self._look()
         return self._tracer, self._meters
+
+    def _look(self) -> None:
+        try:
+            self._tracer = self._tracer or self._find_tracer()
+            self._meters = self._meters or self._find_meters()
+        except Exception:  # noqa: BLE001 - a provider may raise anything, tracing nothing
+            logger.exception("a provider of OpenTelemetry failed; nothing is recorded")
 
     def _find_tracer(self) -> trace.Tracer | None:
         provider = self._config.tracer_provider or trace.get_tracer_provider()

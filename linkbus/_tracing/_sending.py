@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 from linkbus._headers import Headers
 from linkbus._message import Message
 from linkbus._tracing import _names as n
-from linkbus._tracing._core import TracingCore, operation
+from linkbus._tracing._core import TracingCore, measured, operation
 from linkbus._tracing._links import Attributes, Gathered, SpanPlan, start
 from linkbus._tracing._operation import UNSEEN, Operation
 from linkbus._tracing._quiet import quiet
@@ -39,6 +39,7 @@ class ProducerTracer:
         self._destination = destination
         self._create_spans = create_spans
         self._send: Attributes = {}
+        self._measured: Attributes = {}
         self._create: Attributes = {}
 
     def strip(self, headers: Headers) -> Headers:
@@ -57,7 +58,7 @@ class ProducerTracer:
             carrier = self._ambient_for(message)
             if meters is None:
                 return carrier, UNSEEN
-            return carrier, Operation(None, meters, self._attributes())
+            return carrier, Operation(None, meters, self._metrics())
         attributes: Attributes = {**self._attributes(), n.MESSAGE_ID: mid}
         attributes[n.BODY_SIZE] = len(message.body)
         stored = self._stored(message)
@@ -67,7 +68,7 @@ class ProducerTracer:
         else:
             span = self._start_linked(tracer, SpanKind.CLIENT, attributes, [stored], [mid])
             carrier = stored[0]
-        return carrier, Operation(span, meters, self._send)
+        return carrier, Operation(span, meters, self._measured)
 
     def _batch_untraced(
         self,
@@ -87,7 +88,7 @@ class ProducerTracer:
             carriers = [self._ambient_for(message) for message in messages]
             if meters is None:
                 return carriers, UNSEEN
-            return carriers, Operation(None, meters, self._attributes())
+            return carriers, Operation(None, meters, self._metrics())
         made = [self._stored(message) for message in messages]
         kind = SpanKind.CLIENT if self._create_spans or all(made) else SpanKind.PRODUCER
         if self._create_spans:
@@ -99,7 +100,7 @@ class ProducerTracer:
         span = self._start_linked(tracer, kind, attributes, made, ids)
         shared = self._carrier_of(span) if kind is SpanKind.PRODUCER else _NOTHING
         carriers = [shared if own is None else own[0] for own in made]
-        return carriers, Operation(span, meters, self._send)
+        return carriers, Operation(span, meters, self._measured)
 
     def _create_untraced(self, message: Message, mid: str | None) -> Carrier:
         return _NOTHING
@@ -122,7 +123,13 @@ class ProducerTracer:
             base = self._core.base(self._destination)
             self._create = operation(base, "create")
             self._send = operation(base, "send")
+            self._measured = measured(self._send)
         return self._send
+
+    def _metrics(self) -> Attributes:
+        """Return the attributes of this producer's metrics; known once the bus is open."""
+        self._attributes()
+        return self._measured
 
     def _ambient_for(self, message: Message) -> Carrier:
         """Return what leaves where nothing records: a context of its own, or the ambient one."""

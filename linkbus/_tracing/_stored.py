@@ -18,12 +18,12 @@ from linkbus._message import Message
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Tracing
 from linkbus._tracing._core import ambient
-from linkbus._tracing._links import Gathered, SpanPlan, carry, link_facts, start
+from linkbus._tracing._links import Gathered, SpanPlan, carry, link_facts, mirrors, related, start
 from linkbus._tracing._operation import error_type
 from linkbus._tracing._processing import Incoming
 from linkbus._tracing._propagation import INVALID, MISSING, Creation, Propagation
 from linkbus._tracing._providers import Providers
-from linkbus._tracing._quiet import logger, quiet
+from linkbus._tracing._quiet import quiet
 
 _MAX_LINKS = Tracing().max_links
 _TRACEPARENT = Propagation(TraceContextTextMapPropagator())
@@ -42,12 +42,7 @@ def capture_context() -> dict[str, str]:
     Written by OpenTelemetry's global propagator; empty when there is nothing to link
     to. Baggage is never stored: it belongs to the request, and may be private.
     """
-    try:
-        context = baggage.clear(otel_context.get_current())
-        return Propagation().inject(context)
-    except Exception:  # noqa: BLE001 - a propagator may raise anything, tracing nothing
-        logger.exception("a propagator failed; the captured context is empty")
-        return {}
+    return Propagation().inject(baggage.clear(otel_context.get_current()))
 
 
 def linked_span(name: str, contexts: Iterable[Linkable] = ()) -> LinkedSpan:
@@ -86,7 +81,7 @@ class LinkedSpan:
             raise UsageError(msg)
         self._is_open = True
         for context in self._contexts:
-            self._take(context)
+            self._gathered.take(_read(context), {})
         self._contexts = ()
         self._start()
         return self
@@ -116,20 +111,14 @@ class LinkedSpan:
         if not self._is_open:
             msg = f"linked_span({self._name!r}) is not open: link inside its `with` block"
             raise UsageError(msg)
-        found = self._take(context)
-        if found is not None:
-            self._add(found)
+        creation = _read(context)
+        if self._gathered.take(creation, {}) and creation.span is not None:
+            facts = link_facts(creation.span, {}, trusted=creation.trusted)
+            self._add(Link(creation.span, facts))
 
     def set_attribute(self, name: str, value: str | bool | float) -> None:
         """Set an attribute of the span."""
         self._span.set_attribute(name, value)
-
-    def _take(self, stored: Linkable) -> SpanContext | None:
-        """Count one context; return it if it is valid and was not there before."""
-        creation = _read(stored)
-        before = len(self._gathered)
-        self._gathered.take(creation, {})
-        return creation.span if len(self._gathered) > before else None
 
     def _nothing(self) -> None:
         return None
@@ -145,7 +134,8 @@ class LinkedSpan:
         creations = len(links)
         attributes = self._gathered.counts()
         if outside is not None:
-            links.append(Link(outside, {n.RELATION: "ambient"}))
+            if outside not in self._gathered:
+                links.append(related(outside, "ambient"))
             current = trace.set_span_in_context(trace.INVALID_SPAN, current)
         plan = SpanPlan(self._name, SpanKind.INTERNAL, current, links, creations, attributes)
         self._span = start(self._tracer, plan, _MAX_LINKS)
@@ -155,15 +145,14 @@ class LinkedSpan:
             self._room = len(self._held)
         self._token = otel_context.attach(trace.set_span_in_context(self._span, current))
 
-    def _not_added(self, context: SpanContext) -> None:
+    def _not_added(self, link: Link) -> None:
         return None
 
     @quiet(_not_added)
-    def _add(self, context: SpanContext) -> None:
+    def _add(self, link: Link) -> None:
         """Put a late link on the span if it has room, else on a child of it."""
         if self._tracer is None or not self._span.is_recording():
             return
-        link = Link(context, link_facts(context, {}, trusted=True))
         if len(self._held) < self._room:
             dropped: int = getattr(self._span, "dropped_links", 0)
             self._span.add_link(link.context, link.attributes)
@@ -176,6 +165,7 @@ class LinkedSpan:
         if len(self._waiting) >= self._room:
             self._carry_waiting()
 
+    @quiet(_nothing)
     def _carry_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         if self._tracer is not None and waiting:
@@ -192,12 +182,13 @@ class LinkedSpan:
         otel_context.detach(token)
         span = self._span
         self._carry_waiting()
+        creations = [k for k in self._held if n.RELATION not in (k.attributes or {})]
         span.set_attributes(self._gathered.counts())
-        if error is not None:
+        span.set_attributes(mirrors(creations, of=len(self._gathered)))
+        if isinstance(error, Exception):
             span.set_attribute(n.ERROR_TYPE, error_type(error))
-            if isinstance(error, Exception):
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR))
+            span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR))
         span.end()
 
 
@@ -209,10 +200,10 @@ def _read(stored: Linkable) -> Creation:
         return Creation(stored, {}) if stored.is_valid else INVALID
     if isinstance(stored, Message):
         stored = stored.context
-    if not stored:
-        return MISSING
     if isinstance(stored, str):
-        return _TRACEPARENT.read([("traceparent", stored)])
+        return _TRACEPARENT.read([("traceparent", stored)]) if stored else MISSING
+    if stored is None:
+        return MISSING
     return _read_mapping(stored)
 
 
@@ -220,5 +211,9 @@ def _read_mapping(stored: object) -> Creation:
     """Return what a mapping of names to values says; anything else is no context."""
     if not isinstance(stored, Mapping):
         return INVALID
-    creation = Propagation().read((str(name), str(value)) for name, value in stored.items())
-    return creation if creation.span is not None else INVALID
+    try:
+        pairs = [(str(name), str(value)) for name, value in stored.items()]
+    except Exception:  # noqa: BLE001 - stored things are of any class, tracing nothing
+        return INVALID
+    creation = Propagation().read(pairs)
+    return INVALID if pairs and creation.span is None else creation
