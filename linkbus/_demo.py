@@ -16,10 +16,10 @@ from linkbus.testing import SpanRecorder
 ORDERS = {"17": b"two books", "18": b"a lamp", "19": b"three chairs"}
 
 _READING = (
-    ("A B C", "A letter is a trace. Indented spans ran within the span above them."),
-    ("⇢", "A link, to a span of another trace. `process orders` runs in its own trace and"),
-    ("", "links to the `send orders` that made its message; the nightly report links to"),
-    ("", "each request whose row it read. So each leads back to the request behind it."),
+    ("A B C", "A letter is a trace; indented spans ran within the span above them."),
+    ("⇢", "A link to a span of another trace. `process orders` has a trace of its"),
+    ("", "own and links to the `send orders` of its message; the report links to"),
+    ("", "each request whose row it read. So each leads back to what caused it."),
 )
 
 
@@ -42,10 +42,10 @@ class Shop:
         """Serve three requests; each publishes a message and stores its trace context."""
         orders = self._bus.producer("orders")
         for number, body in ORDERS.items():
-            with self._tracer.start_as_current_span("POST /orders", kind=SpanKind.SERVER):
+            with self._tracer.start_as_current_span("POST /order", kind=SpanKind.SERVER):
                 await orders.send(body, key=number)
                 self._rows.append(linkbus.capture_context())
-                self._say("POST /orders", f"publishes order {number}: {body.decode()}")
+                self._say("POST /order", f"publishes order {number}: {body.decode()}")
 
     async def bill(self) -> None:
         """Handle the messages, as a service does, until all of them are billed."""
@@ -83,24 +83,28 @@ async def perform(say: Callable[[str, str], None]) -> SpanRecorder:
     return spans
 
 
-def show(write: Callable[[str], object], *, color: bool, width: int) -> None:
+async def show(write: Callable[[str], object], *, color: bool, width: int) -> bool:
     """Perform the demonstration and write what happens, its traces, and how to read them.
 
     Args:
         write: Called with text.
         color: For a terminal.
         width: Columns for the traces.
+
+    Returns:
+        Whether anything was traced.
     """
-    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if color else ("", "", "")
+    bold, plain = ("\x1b[1m", "\x1b[0m") if color else ("", "")
 
     def say(who: str, what: str) -> None:
         write(f"  {who:<16}{what}\n")
 
     write(f"{bold}A shop, on the transport memory://{plain}\n\n")
-    spans = anyio.run(perform, say)
+    spans = await perform(say)
     write(f"\n{bold}Its traces{plain}\n\n")
     traces = spans.tree(attributes=(), link_attributes=(), width=width - 2, color=color)
     lines = traces.splitlines() or ["none: is OTEL_SDK_DISABLED set?"]
     write("".join(f"  {line}\n" for line in lines))
     write(f"\n{bold}How to read them{plain}\n\n")
-    write("".join(f"  {sign:<7}{dim}{text}{plain}\n" for sign, text in _READING))
+    write("".join(f"  {sign:<7}{text}\n" for sign, text in _READING))
+    return bool(traces)

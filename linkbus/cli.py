@@ -11,14 +11,16 @@ import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from io import TextIOWrapper
 from types import ModuleType
 
-from linkbus._bus import ENTRY_POINTS
-from linkbus._version import __version__
+import anyio
 
+ENTRY_POINTS = "linkbus.transports"
+"""The group of entry points in which packages offer transports."""
 FAILED = 2
 """The exit code when the user has to do something first."""
 
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="linkbus", description="Messaging with span links that hold.")
-    parser.add_argument("--version", action="version", version=f"linkbus {__version__}")
+    parser.add_argument("--version", action="version", version=f"linkbus {version('linkbus')}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
 
@@ -71,8 +73,8 @@ def _parser() -> ArgumentParser:
 def _demo(_: Namespace) -> int:
     demo = _imported("linkbus._demo", extra="cli")
     width = shutil.get_terminal_size((100, 24)).columns
-    demo.show(sys.stdout.write, color=_is_colorful(), width=width)
-    return 0
+    show = partial(demo.show, sys.stdout.write, color=_is_colorful(), width=width)
+    return 0 if anyio.run(show) else FAILED
 
 
 def _transports(_: Namespace) -> int:

@@ -1,0 +1,55 @@
+# `make demo` and `make test` are all the set-up there is: each makes what it needs in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+SOURCES := pyproject.toml Makefile
+
+ifeq ($(CI),true)
+export LINKBUS_REQUIRE_BROKERS := 1
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check clean
+
+help:  ## Say what can be made.
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/demo.stamp  ## Run the demonstration: an order, its bill and a report, linked.
+	@$(BIN)/linkbus demo
+
+test: check  ## Check, then run the whole suite, on real brokers that it starts itself.
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp  ## Lint, formatting and types only.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+clean:  ## Delete the environment, the brokers' files and everything else that was made.
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .coverage build dist
+	find linkbus tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/demo.stamp: $(SOURCES) | $(BIN)/python
+	@echo "installing linkbus in $(VENV)"
+	@$(PIP) install --editable '.[cli]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(SOURCES) | $(BIN)/python
+	@echo "installing linkbus and what its tests need in $(VENV)"
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group dev --editable '.[all]'
+	@touch $@ $(VENV)/demo.stamp
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "linkbus needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then echo "installing python3-venv" && apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv </dev/null >/dev/null; \
+	else echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; fi
+	@$(PYTHON) -m venv $(VENV)
