@@ -8,6 +8,8 @@ goes wrong in a propagator, a sampler or a processor is logged, and the message 
 - `_links` gathers distinct links, and starts spans that lose none of them
 - `_sending` and `_processing` make the spans of the five operations; `_operation` and
   `_process` are one of them under way
+- `_incoming` is what a consumer's spans and links say of a message, `_placing` where its
+  span belongs
 - `_stored` is for flows that do not pass through a bus
 - `_metrics` has the instruments; `_names` the attributes' names
 """

@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from time import time, time_ns
 from typing import NamedTuple
 
-from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind
+from opentelemetry.trace import SpanContext, SpanKind
 
 from linkbus._headers import Headers
 from linkbus._seam import Arrival
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Relation
-from linkbus._tracing._core import TracingCore, ambient, measured, operation
-from linkbus._tracing._links import Attributes, Gathered, SpanPlan, link_facts, related, start
+from linkbus._tracing._core import TracingCore, measured, operation
+from linkbus._tracing._incoming import Incoming, facts_of, producer_link, shared_facts
+from linkbus._tracing._links import Attributes, Gathered, SpanPlan, related, start
 from linkbus._tracing._metrics import Meters
 from linkbus._tracing._operation import UNSEEN, Operation
+from linkbus._tracing._placing import passed_on, placed, with_baggage
 from linkbus._tracing._process import UNPROCESSED, Process
 from linkbus._tracing._propagation import MISSING, Creation
 from linkbus._tracing._quiet import quiet
-
-_AUTO_MAX_AGE = 60.0
-"""Seconds: an older message is not made its producer's child by `relation="auto"`."""
-
-
-class Incoming:
-    """A message on its way in, as tracing sees it; its context is read when needed.
-
-    Args:
-        arrival: What the transport brought.
-        tracer: The consumer's.
-    """
-
-    __slots__ = ("_arrival", "_creation", "_tracer", "attempt")
-
-    def __init__(self, arrival: Arrival, tracer: ConsumerTracer) -> None:
-        self._arrival = arrival
-        self._tracer = tracer
-        self._creation: Creation | None = None
-        self.attempt = arrival.attempt
-
-    def creation(self) -> Creation:
-        """Return what the headers say of the message's making."""
-        if self._creation is None:
-            self._creation = self._tracer.read(self._arrival)
-        return self._creation
 
 
 class _Measured(NamedTuple):
@@ -129,7 +105,7 @@ class ConsumerTracer:
         tracer, meters = self._core.providers.current()
         creation = incoming.creation()
         if tracer is None:
-            return self._untraced([incoming], meters, self._passed_on(creation))
+            return self._untraced([incoming], meters, passed_on(creation))
         arrival = incoming._arrival
         attributes: Attributes = {
             **self._process,
@@ -141,12 +117,12 @@ class ConsumerTracer:
             attributes[n.MESSAGE_ID] = arrival.id
         for wait in self._waits([incoming], meters):
             attributes[n.WAIT] = round(wait * 1000, 3)
-        base = _with_baggage(otel_context.get_current(), creation.baggage)
-        parent, links = self._placed(incoming, base)
+        base = with_baggage(otel_context.get_current(), creation.baggage)
+        parent, links = placed(incoming, self._relation, base)
         creations = 0
         if creation.span is not None:
             creations = 1
-            links.insert(0, _producer_link(creation.span, incoming))
+            links.insert(0, producer_link(creation.span, incoming))
         elif creation.invalid:
             attributes[n.LINK_INVALID] = 1
         else:
@@ -169,10 +145,10 @@ class ConsumerTracer:
         tracer, meters = self._core.providers.current()
         if tracer is None:
             return self._untraced(incoming, meters, None)
-        shared = _shared_facts([one._arrival for one in incoming])
+        shared = shared_facts(incoming)
         gathered = Gathered()
         for one in incoming:
-            gathered.take(one.creation(), _facts(one, shared))
+            gathered.take(one.creation(), facts_of(one, shared))
         attributes: Attributes = {
             **self._process,
             **shared,
@@ -211,10 +187,10 @@ class ConsumerTracer:
             meters.operation.record((time_ns() - started) / 1e9, self._measured.receive)
         if tracer is None:
             return
-        shared = _shared_facts([one._arrival for one in incoming])
+        shared = shared_facts(incoming)
         gathered = Gathered()
         for one in incoming:
-            gathered.take(one.creation(), _facts(one, shared))
+            gathered.take(one.creation(), facts_of(one, shared))
         attributes: Attributes = {**self._receive, **shared, n.BATCH_COUNT: len(incoming)}
         links = gathered.links()
         name = f"receive {self._source}"
@@ -258,7 +234,7 @@ class ConsumerTracer:
         gathered = Gathered()
         if process is None:
             for one in incoming:
-                gathered.take(one.creation(), _facts(one, {}))
+                gathered.take(one.creation(), facts_of(one, {}))
         elif process.span is not None:
             context = trace.set_span_in_context(process.span, context)
         if len(incoming) > 1:
@@ -270,28 +246,6 @@ class ConsumerTracer:
         plan = SpanPlan(name, SpanKind.CLIENT, context, links, len(links), attributes)
         span = start(tracer, plan, self._core.config.max_links)
         return Operation(span, meters, self._measured.settle)
-
-    def _placed(self, incoming: Incoming, base: Context) -> tuple[Context, list[Link]]:
-        """Return where one message's span belongs, and the link to what it leaves out."""
-        here = ambient()
-        creation = incoming.creation().span
-        if creation is not None and self._is_child(incoming, here):
-            links: list[Link] = []
-            if here is not None and self._relation == "both":
-                links.append(related(here, "ambient"))
-            return trace.set_span_in_context(NonRecordingSpan(creation), base), links
-        return base, []
-
-    def _is_child(self, incoming: Incoming, here: SpanContext | None) -> bool:
-        """Whether a message's span is its producer's child."""
-        if self._relation == "link" or not self._trusted:
-            return False
-        if self._relation != "auto":
-            return True
-        sent_at = incoming._arrival.sent_at
-        if here is not None or incoming.attempt > 1 or sent_at is None:
-            return False
-        return time() - sent_at < _AUTO_MAX_AGE
 
     def _untraced(
         self,
@@ -319,57 +273,3 @@ class ConsumerTracer:
                 if meters is not None and one.attempt == arrival.attempt:  # no retry of ours
                     meters.wait.record(waits[-1], self._measured.process)
         return waits
-
-    def _passed_on(self, creation: Creation) -> Context | None:
-        """Return what is current in a handler where nothing records; None: what is."""
-        current = otel_context.get_current()
-        context = _with_baggage(current, creation.baggage)
-        if creation.span is not None and self._trusted and ambient() is None:
-            context = trace.set_span_in_context(NonRecordingSpan(creation.span), context)
-        return None if context is current else context
-
-
-def _producer_link(context: SpanContext, incoming: Incoming) -> Link:
-    facts: Attributes = {n.RELATION: "producer"}
-    if incoming._arrival.id is not None:
-        facts[n.MESSAGE_ID] = incoming._arrival.id
-    return Link(context, link_facts(context, facts, trusted=incoming.creation().trusted))
-
-
-def leave_ambient() -> None:
-    """Forget, in this task, the span and the baggage that it was started in."""
-    if otel_context.get_current():
-        otel_context.attach(Context())
-
-
-def _with_baggage(context: Context, entries: Mapping[str, object]) -> Context:
-    """Return a context whose baggage is the message's, and no other."""
-    if context and baggage.get_all(context):
-        context = baggage.clear(context)
-    for name, value in entries.items():
-        context = baggage.set_baggage(name, value, context)
-    return context
-
-
-def _facts(one: Incoming, shared: Mapping[str, str | int]) -> Attributes:
-    """Return what a link in a batch says of the message behind it."""
-    arrival = one._arrival
-    facts: Attributes = {n.ATTEMPT: one.attempt}
-    if arrival.id is not None:
-        facts[n.MESSAGE_ID] = arrival.id
-    for name, value in arrival.attributes.items():
-        if name not in shared:
-            facts[name] = value
-    return facts
-
-
-def _shared_facts(arrivals: Sequence[Arrival]) -> dict[str, str | int]:
-    """Return the broker's facts that all of several messages share."""
-    if len(arrivals) == 1:  # facts about one message are about that message
-        return {}
-    shared = dict(arrivals[0].attributes)
-    for arrival in arrivals:
-        if not shared:
-            break
-        shared = {k: v for k, v in shared.items() if arrival.attributes.get(k) == v}
-    return shared

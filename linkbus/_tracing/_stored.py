@@ -18,9 +18,9 @@ from linkbus._message import Message
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Tracing
 from linkbus._tracing._core import ambient
+from linkbus._tracing._incoming import Incoming
 from linkbus._tracing._links import Gathered, SpanPlan, carry, link_facts, mirrors, related, start
 from linkbus._tracing._operation import error_type
-from linkbus._tracing._processing import Incoming
 from linkbus._tracing._propagation import INVALID, MISSING, Creation, Propagation
 from linkbus._tracing._providers import Providers
 from linkbus._tracing._quiet import quiet
