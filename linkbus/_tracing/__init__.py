@@ -6,10 +6,10 @@ goes wrong in a propagator, a sampler or a processor is logged, and the message 
 - `_config` has `Tracing`, what a user sets; `_providers` finds what is in force
 - `_propagation` reads and writes creation contexts in headers
 - `_links` gathers distinct links, and starts spans that lose none of them
+- `_incoming` has what links say of a message, `_placing` where its process span belongs
 - `_sending` and `_processing` make the spans of the five operations; `_operation` and
   `_process` are one of them under way
-- `_incoming` is what a consumer's spans and links say of a message, `_placing` where its
-  span belongs
 - `_stored` is for flows that do not pass through a bus
 - `_metrics` has the instruments; `_names` the attributes' names
+- `_core` is what a bus's tracers share; `_quiet` makes a tracing method harmless
 """
