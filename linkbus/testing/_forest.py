@@ -37,25 +37,25 @@ class Forest:
     def __init__(self, spans: Iterable[ReadableSpan], replace: Mapping[str, str]) -> None:
         self._replace = replace
         self._spans = sorted(spans, key=lambda span: span.start_time or 0)
-        self._traces: dict[int, int] = {}
-        for span in self._spans:
-            self._traces.setdefault(span.context.trace_id, len(self._traces))
         self._labels = self._numbered()
+        self._traces: dict[int, int] = {}
+        self._tops: defaultdict[int, list[ReadableSpan]] = defaultdict(list)
         self._children: defaultdict[_Key, list[ReadableSpan]] = defaultdict(list)
         for span in self._spans:
+            self._traces.setdefault(span.context.trace_id, len(self._traces))
             if span.parent is not None:
                 self._children[_key(span.parent)].append(span)
+            if span.parent is None or _key(span.parent) not in self._labels:
+                self._tops[span.context.trace_id].append(span)
 
     def rows(self) -> Iterator[Row]:
         """Yield the spans of each trace from its roots down."""
         for trace_id, trace in self._traces.items():
             absent: set[_Key] = set()
-            for span in self._spans:
-                if span.context.trace_id != trace_id:
-                    continue
+            for span in self._tops[trace_id]:
                 if span.parent is None:
                     yield from self._below(span, trace, 0)
-                elif (parent := _key(span.parent)) not in self._labels and parent not in absent:
+                elif (parent := _key(span.parent)) not in absent:
                     absent.add(parent)
                     yield Row(trace, 0, UNKNOWN, None)
                     for child in self._children[parent]:

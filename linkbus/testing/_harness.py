@@ -16,7 +16,8 @@ class TransportHarness(ABC):
     Attributes:
         quiet: Seconds without a message after which a check believes that none will
             come. Raise it for a broker that is slow to deliver.
-        patience: Seconds for which a check waits for a message that has to come.
+        patience: Seconds for which a check waits for what has to come: a message, the
+            end of `aclose`.
     """
 
     quiet: float = 0.4
@@ -30,7 +31,7 @@ class TransportHarness(ABC):
     def new_destination(self) -> str:
         """Return a destination, never used before, that can be used at once."""
 
-    async def restart_broker(self) -> None:
+    async def restart_broker(self) -> None:  # noqa: B027 - optional, and not abstract
         """Stop the broker, as hard as a crash, and return when it serves again.
 
         Optional: overriding it adds the checks with faults.

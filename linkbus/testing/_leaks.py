@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ def running_tasks() -> set[int]:
 async def find_leaked_tasks(before: set[int]) -> str | None:
     """Name the tasks that run now, did not run before, and do not end by themselves."""
     with anyio.move_on_after(GRACE, shield=True):
-        while running_tasks() - before:
+        while running_tasks() - before:  # noqa: ASYNC110 - a task that ends tells nobody
             await anyio.sleep(_STEP)
     left = [task for task in anyio.get_running_tasks() if task.id not in before]
     names = ", ".join(sorted(str(task.name) for task in left))
@@ -44,8 +45,10 @@ def noticing() -> Iterator[list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ResourceWarning)
             warnings.filterwarnings("always", ".* was never awaited", RuntimeWarning)
-            yield found
-            gc.collect()
+            try:
+                yield found
+            finally:
+                gc.collect()
     finally:
         logger.removeHandler(listener)
     for warning in caught:
@@ -55,6 +58,18 @@ def noticing() -> Iterator[list[str]]:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
+
+
+def clear_frames(error: BaseException) -> None:
+    """Let go of what the frames of an error hold, so that no later check is blamed for it."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            waiting += [one.__cause__, one.__context__]
 
 
 class _Listener(logging.Handler):

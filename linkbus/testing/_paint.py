@@ -34,9 +34,11 @@ def width_of(line: Line) -> int:
 def rendered(line: Line, *, color: bool) -> str:
     """Return a line as text, without spaces at its end."""
     pieces = list(line)
-    while pieces and not (last := pieces.pop()).text.isspace():
-        pieces.append(Piece(last.text.rstrip(), last.codes))
-        break
+    while pieces and not pieces[-1].text.strip():
+        pieces.pop()
+    if pieces:
+        text, codes = pieces.pop()
+        pieces.append(Piece(text.rstrip(), codes))
     if not color:
         return "".join(piece.text for piece in pieces)
     painted = (f"\x1b[{codes}m{text}\x1b[0m" if codes else text for text, codes in pieces)

@@ -8,12 +8,16 @@ from contextlib import contextmanager
 
 import anyio
 
-from linkbus.testing._check import Check
+from linkbus import LinkbusError
+from linkbus.testing._check import RESTART, Check
 from linkbus.testing._harness import TransportHarness
-from linkbus.testing._leaks import find_leaked_tasks, noticing, running_tasks
+from linkbus.testing._leaks import clear_frames, find_leaked_tasks, noticing, running_tasks
 from linkbus.testing._trial import Skipped, Trial
 
 TIME_LIMIT = 15.0
+"""Seconds that a check may take."""
+_WITH_FAULTS = 4
+"""How many times as long it may take when it restarts the broker."""
 
 
 def run_check(
@@ -29,15 +33,25 @@ def run_check(
         check: One of `linkbus.testing.CHECKS`.
         harness: Reaches the broker.
         backend: "asyncio" or "trio".
-        time_limit: Seconds that the check may take.
+        time_limit: Seconds that the check may take; four times as long if it restarts
+            the broker.
 
     Raises:
         AssertionError: The transport does not do what the check's title says.
         Skipped: The check does not apply; the reason names the capability.
     """
     with noticing() as found:
-        anyio.run(_run, check, harness, time_limit, backend=backend)
+        try:
+            anyio.run(_run, check, harness, limit_of(check, time_limit), backend=backend)
+        except BaseException as error:
+            clear_frames(error)
+            raise
     assert not found, "left behind, unseen: " + "; ".join(found)
+
+
+def limit_of(check: Check, time_limit: float) -> float:
+    """Return the seconds that a check may take."""
+    return time_limit * _WITH_FAULTS if RESTART in check.needs else time_limit
 
 
 async def _run(check: Check, harness: TransportHarness, time_limit: float) -> None:
@@ -45,7 +59,7 @@ async def _run(check: Check, harness: TransportHarness, time_limit: float) -> No
     if why_not is not None:
         raise Skipped(why_not)
     before = running_tasks()
-    with _limited(time_limit):
+    with _limited(time_limit), _findings():
         async with Trial(harness) as trial:
             await check.run(trial)
     leaked = await find_leaked_tasks(before)
@@ -65,6 +79,21 @@ def _limited(seconds: float) -> Iterator[None]:
     if scope.cancel_called:
         msg = f"not finished within {seconds:g} seconds; it waited at: {place}"
         raise AssertionError(msg)
+
+
+@contextmanager
+def _findings() -> Iterator[None]:
+    """Take errors out of the groups that tasks put around them, and say what they mean."""
+    try:
+        yield
+    except Exception as raised:  # noqa: BLE001 - all of them are the finding
+        error: Exception = raised
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, AssertionError | Skipped | LinkbusError):
+            raise error from error.__cause__
+        msg = f"{error!r} was raised, which linkbus.abc does not allow here"
+        raise AssertionError(msg) from error
 
 
 def _place(error: BaseException) -> str:

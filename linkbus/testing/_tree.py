@@ -67,7 +67,7 @@ def tree(
         replace: Parts of names, such as a destination made for one test, and what is
             printed instead.
         max_links: The most links of one span to print; the others are counted.
-        width: Columns to keep to, by breaking lines between links.
+        width: Columns to keep to, by breaking lines between links and attributes.
         color: For a terminal.
     """
     forest = Forest(spans, replace or {})
@@ -75,7 +75,7 @@ def tree(
     letters = max((len(forest.letter(row.trace)) for row in rows), default=1) + _GAP
     heads = [_head(row, forest, letters, starts) for row, starts in _with_starts(rows)]
     column = max(map(width_of, heads), default=0) + _GAP
-    lines = []
+    lines: list[Line] = []
     for row, head in zip(rows, heads, strict=True):
         items = list(_items(row, forest, attributes, link_attributes, max_links))
         kind = "" if row.span is None else row.span.kind.name
@@ -92,7 +92,7 @@ def _with_starts(rows: Sequence[Row]) -> Iterator[tuple[Row, bool]]:
         before = row.trace
 
 
-def _head(row: Row, forest: Forest, letters: int, starts: bool) -> Line:  # noqa: FBT001 - private
+def _head(row: Row, forest: Forest, letters: int, starts: bool) -> Line:
     letter = forest.letter(row.trace) if starts else ""
     name = [
         Piece(letter.ljust(letters), of_trace(row.trace, bold=True)),
@@ -115,7 +115,7 @@ def _items(
     if not row.span.status.is_ok:
         yield [Piece("ERROR", ERROR)]
     if facts := _facts(row.span.attributes, attributes, forest):
-        yield [Piece(facts, DIM)]
+        yield facts
     for link in row.span.links[:max_links]:
         yield _link(link, forest, link_attributes)
     if (more := len(row.span.links) - max_links) > 0:
@@ -126,13 +126,20 @@ def _link(link: Link, forest: Forest, patterns: Sequence[str]) -> Line:
     trace, label = forest.target(link.context)
     line = [Piece("⇢ "), Piece(label, DIM if trace is None else of_trace(trace))]
     facts = _facts(link.attributes, patterns, forest)
-    return [*line, Piece(f" {facts}", DIM)] if facts else line
+    return [*line, Piece(f" {facts[0].text}", DIM), *facts[1:]] if facts else line
 
 
-def _facts(attributes: Mapping[str, object] | None, patterns: Sequence[str], forest: Forest) -> str:
+def _facts(
+    attributes: Mapping[str, object] | None, patterns: Sequence[str], forest: Forest
+) -> Sequence[Piece]:
+    """Return attributes in braces, in pieces between which a line may be broken."""
     chosen = sorted(name for name in attributes or () if _matches(name, patterns))
     facts = [_fact(name, (attributes or {})[name], forest) for name in chosen]
-    return f"{{{', '.join(facts)}}}" if facts else ""
+    last = len(facts) - 1
+    return [
+        Piece(f"{' ' if number else '{'}{fact}{',' if number < last else '}'}", DIM)
+        for number, fact in enumerate(facts)
+    ]
 
 
 def _fact(name: str, value: object, forest: Forest) -> str:
@@ -150,14 +157,20 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _filled(head: Line, items: Sequence[Line], width: int) -> Iterator[Line]:
-    """Yield lines: the head with as many items as fit, and the others below them."""
-    indent = [Piece(" " * width_of(head))]
+    """Yield lines: the head with as much as fits, and the rest below it.
+
+    A line is broken between items, or in one that is too long, before a piece that begins
+    with a space.
+    """
     line = list(head)
-    for item in items:
-        if len(line) > len(head) and width_of(line) + _GAP + width_of(item) > width:
+    for number, item in enumerate(items):
+        if number and width_of(line) + _GAP + width_of(item) > width:
             yield line
-            line = [*indent, Piece(" " * _GAP), *item]
-            head = indent
-        else:
-            line += [Piece(" " * _GAP), *item]
+            line = [Piece(" " * width_of(head))]
+        line.append(Piece(" " * _GAP))
+        for piece in item:
+            if piece.text.startswith(" ") and width_of(line) + len(piece.text) > width:
+                yield line
+                line = [Piece(" " * (width_of(head) + _GAP))]
+            line.append(piece)
     yield line

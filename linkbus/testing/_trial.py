@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+from uuid import uuid4
 
 import anyio
 
 import linkbus
-from linkbus._errors import TransportError
-from linkbus._message import Headers, new_id
+from linkbus import Headers, TransportError
 from linkbus.abc import (
     Arrival,
     Capabilities,
@@ -26,8 +26,6 @@ from linkbus.abc import (
 )
 from linkbus.testing._harness import TransportHarness
 
-CLOSE_LIMIT = 8.0
-"""Seconds within which anything must close; the contract says a few."""
 RETRY_INTERVAL = 0.1
 """Seconds between two calls when the first failed and may be repeated, as the core does."""
 
@@ -49,11 +47,13 @@ class Trial:
         lost: What `lost` of any receiver was called with.
     """
 
+    harness: TransportHarness
     transport: Transport
+    lost: list[tuple[Sequence[Arrival], float]]
 
     def __init__(self, harness: TransportHarness) -> None:
         self.harness = harness
-        self.lost: list[tuple[Sequence[Arrival], float]] = []
+        self.lost = []
         self._open: list[Transport | Receiver] = []
 
     async def __aenter__(self) -> Self:
@@ -66,7 +66,7 @@ class Trial:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        problems = [problem for it in reversed(self._open) if (problem := await _closing(it))]
+        problems = [problem for it in reversed(self._open) if (problem := await self._closing(it))]
         self._open.clear()
         if problems and error is None:
             raise AssertionError("; ".join(problems))
@@ -107,12 +107,12 @@ class Trial:
     async def leave(self, closed: Receiver | Transport) -> None:
         """Close a receiver or a transport now, once."""
         self._open.remove(closed)
-        problem = await _closing(closed)
+        problem = await self._closing(closed)
         assert not problem, problem
 
-    def bus(self, **options: Any) -> linkbus.Bus:
+    def bus(self, tracing: linkbus.Tracing | None = None) -> linkbus.Bus:
         """Make a bus, not open, on one more transport."""
-        return linkbus.Bus(self.harness.transport(), **options)
+        return linkbus.Bus(self.harness.transport(), tracing=tracing or linkbus.Tracing())
 
     def largest(self, limit: int) -> int:
         """Return the bytes of the largest message that may be sent, `limit` at most."""
@@ -129,13 +129,13 @@ class Trial:
     ) -> Envelope:
         """Make an envelope with a new id, as the core would."""
         limit = self.capabilities.max_headers
-        return Envelope(new_id(), body, key, Headers(headers), context or {}, max_headers=limit)
+        return Envelope(uuid4().hex, body, key, Headers(headers), context or {}, max_headers=limit)
 
     async def send(
         self, destination: str, *batch: Envelope, transport: Transport | None = None
     ) -> None:
         """Send envelopes in batches as large as allowed; all of them must be SENT."""
-        size = self.capabilities.max_batch or len(batch)
+        size = self.capabilities.max_batch or max(1, len(batch))
         for start in range(0, len(batch), size):
             results = await self.try_send(
                 destination, batch[start : start + size], transport=transport
@@ -149,11 +149,13 @@ class Trial:
         """Send one batch, what may be sent again too, and return one result for each."""
         results: dict[str, SendResult] = {}
         waiting = list(batch)
-        with anyio.move_on_after(self.harness.patience):
-            while waiting:
-                results |= await _sent(transport or self.transport, destination, waiting)
-                waiting = [one for one in waiting if results[one.id].retryable]
-                await anyio.sleep(RETRY_INTERVAL if waiting else 0)
+        end = anyio.current_time() + self.harness.patience
+        while waiting:
+            results |= await _sent(transport or self.transport, destination, waiting)
+            waiting = [one for one in waiting if results[one.id].retryable]
+            if anyio.current_time() > end:
+                break
+            await anyio.sleep(RETRY_INTERVAL if waiting else 0)
         return [results[one.id] for one in batch]
 
     async def send_bodies(self, destination: str, *bodies: bytes, key: str | None = None) -> None:
@@ -251,6 +253,17 @@ class Trial:
         )
         return results
 
+    async def _closing(self, closed: Transport | Receiver) -> str | None:
+        """Close, and say what went wrong, if anything did."""
+        name = f"aclose of {type(closed).__name__}"
+        limit = self.harness.patience
+        with anyio.move_on_after(limit, shield=True) as scope:
+            try:
+                await closed.aclose()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+                return f"{name} raised {error!r}"
+        return f"{name} did not return within {limit:g} seconds" if scope.cancel_called else None
+
 
 def shown(arrivals: Sequence[Arrival]) -> str:
     """Return the first bodies of arrivals, for a message."""
@@ -268,14 +281,3 @@ async def _sent(
         return {one.id: failed for one in batch}
     assert len(results) == len(batch), f"send returned {len(results)} results for {len(batch)}"
     return {one.id: result for one, result in zip(batch, results, strict=True)}
-
-
-async def _closing(closed: Transport | Receiver) -> str | None:
-    """Close, and say what went wrong, if anything did."""
-    name = f"aclose of {type(closed).__name__}"
-    with anyio.move_on_after(CLOSE_LIMIT, shield=True) as scope:
-        try:
-            await closed.aclose()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-            return f"{name} raised {error!r}"
-    return f"{name} did not return within {CLOSE_LIMIT:g} seconds" if scope.cancel_called else None

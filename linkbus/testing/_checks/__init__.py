@@ -7,6 +7,7 @@ from linkbus.testing._checks import (
     batches,
     cancelling,
     closing,
+    consuming,
     faults,
     groups,
     ordering,
@@ -14,7 +15,9 @@ from linkbus.testing._checks import (
     refusing,
     round_trip,
     settling,
+    strangers,
     text,
+    tracing,
 )
 
 CHECKS = tuple(
@@ -29,6 +32,9 @@ CHECKS = tuple(
         cancelling,
         closing,
         refusing,
+        consuming,
+        tracing,
+        strangers,
         faults,
     )
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linkbus._message import Message
+from linkbus import Message
 from linkbus.abc import SendStatus, Transport
 from linkbus.testing._check import check
 from linkbus.testing._trial import Skipped, Trial

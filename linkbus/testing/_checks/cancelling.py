@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import anyio
+from anyio.abc import TaskStatus
 
 from linkbus.abc import Arrival, Outcome, Receiver, Settlement, SettleStatus
 from linkbus.testing._check import check
@@ -63,10 +64,11 @@ async def cancelled_receive(trial: Trial) -> None:
     for step in range(STEPS):
         await trial.send_bodies(destination, b"%d" % step)
         stepped = await cancel_at(step, partial(receiver.receive, 1, trial.harness.quiet))
+        await trial.ack(receiver, *(stepped.result or ()))
         got += stepped.result or ()
-    got += await trial.receive(receiver, STEPS - len(got))
     at_most_once(got)
-    await trial.ack(receiver, *got)
+    got += await trial.consume(receiver, STEPS - len(got))
+    at_most_once(got)
     await trial.expect_nothing(receiver, "all were acknowledged")
 
 
@@ -76,20 +78,25 @@ async def receive_cancelled_as_a_message_comes(trial: Trial) -> None:
     destination = trial.new_destination()
     receiver = await trial.subscribe(destination)
     got: list[Arrival] = []
+    now: list[Arrival] = []
 
-    async def receive_until(sent: anyio.CancelScope) -> None:
-        with sent:
-            got.extend(await receiver.receive(10, 5.0))
+    async def receive_in(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        with scope:
+            now.extend(await receiver.receive(10, 5.0))
 
     for number in range(50):
+        now.clear()
         async with anyio.create_task_group() as tasks:
             scope = anyio.CancelScope()
-            tasks.start_soon(receive_until, scope)
+            await tasks.start(receive_in, scope)
             await trial.send_bodies(destination, b"%d" % number)
             scope.cancel()
-    got += await trial.receive(receiver, 50 - len(got))
+        await trial.ack(receiver, *now)
+        got += now
     at_most_once(got)
-    await trial.ack(receiver, *got)
+    got += await trial.consume(receiver, 50 - len(got))
+    at_most_once(got)
 
 
 @check()
@@ -168,7 +175,9 @@ async def cancelled_open(trial: Trial) -> None:
         if not stepped.reached:
             await transport.aclose()
             break
-    await trial.send_bodies(trial.new_destination())
+    receiver = await trial.subscribe(destination := trial.new_destination())
+    await trial.send_bodies(destination, b"-")
+    await trial.consume(receiver, 1)
 
 
 @check()

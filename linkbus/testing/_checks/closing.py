@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import anyio
+from anyio.abc import TaskStatus
 
-from linkbus.abc import Outcome
+from linkbus.abc import Outcome, Receiver
 from linkbus.testing._check import check
 from linkbus.testing._trial import Trial
 
@@ -19,12 +20,13 @@ async def close_ends_receive(trial: Trial) -> None:
     receiver = await trial.subscribe(destination)
     got: list[object] = []
 
-    async def wait() -> None:
+    async def wait(*, task_status: TaskStatus[None]) -> None:
+        task_status.started()
         got.extend(await receiver.receive(10, 5.0))
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(wait)
-        await anyio.wait_all_tasks_blocked()
+        await tasks.start(wait)
+        await anyio.sleep(trial.harness.quiet)
         start = anyio.current_time()
         await receiver.aclose()
     took = anyio.current_time() - start
@@ -36,11 +38,15 @@ async def close_ends_receive(trial: Trial) -> None:
 async def close_while_messages_come(trial: Trial) -> None:
     """Closing a receiver while it receives loses no message."""
     destination = trial.new_destination()
-    seen: set[bytes] = set()
+
+    async def wait(receiver: Receiver, *, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        await trial.poll(receiver, 10, 1.0)
+
     for round_ in range(3):
         receiver = await trial.subscribe(destination)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(trial.poll, receiver, 10, 1.0)
+            await tasks.start(wait, receiver)
             await trial.send_bodies(destination, *[b"%d/%d" % (round_, n) for n in range(5)])
             await trial.leave(receiver)
     last = await trial.subscribe(destination)
@@ -62,7 +68,7 @@ async def receiver_closed_twice(trial: Trial) -> None:
 async def transport_closed_twice(trial: Trial) -> None:
     """Closing a transport twice is closing it."""
     transport = await trial.open_transport()
-    await trial.send(trial.new_destination(), transport=transport)
+    await trial.try_send(trial.new_destination(), [trial.envelope()], transport=transport)
     await transport.aclose()
     await transport.aclose()
 

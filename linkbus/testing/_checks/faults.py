@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from linkbus._errors import TransportError
+from linkbus import ConnectError, TransportError
 from linkbus.abc import Arrival, Outcome, Receiver, SendStatus, Settlement
 from linkbus.testing._check import RESTART, check
 from linkbus.testing._trial import RETRY_INTERVAL, Trial
@@ -116,6 +116,31 @@ async def sends_during_restart(trial: Trial) -> None:
         scope.cancel()
     await deliver(trial, destination, b"last")
     await collect(trial, receiver, confirmed | {b"last"})
+
+
+@check(RESTART)
+async def opens_during_restart(trial: Trial) -> None:
+    """Opening while the broker restarts works, or raises ConnectError with its cause."""
+    causes: list[BaseException | None] = []
+
+    async def reopen(restarting: anyio.CancelScope) -> None:
+        with restarting:
+            for _ in range(1000):
+                transport = trial.harness.transport()
+                try:
+                    await transport.open()
+                except ConnectError as error:
+                    causes.append(error.__cause__)
+                else:
+                    await transport.aclose()
+                await anyio.sleep(RETRY_INTERVAL)
+
+    async with anyio.create_task_group() as tasks:
+        scope = anyio.CancelScope()
+        tasks.start_soon(reopen, scope)
+        await trial.harness.restart_broker()
+        scope.cancel()
+    assert all(causes), f"of {len(causes)} errors, {causes.count(None)} have no cause"
 
 
 @check(RESTART)

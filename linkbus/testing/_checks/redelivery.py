@@ -90,10 +90,49 @@ async def not_given_twice(trial: Trial) -> None:
 
 
 @check()
+async def nothing_is_lost(trial: Trial) -> None:
+    """A receiver that is alone and in time is told of no loss, not when it closes either."""
+    destination = trial.new_destination()
+    receiver = await trial.subscribe(destination)
+    await trial.send_bodies(destination, b"1", b"2")
+    first, second = await trial.receive(receiver, 2)
+    await trial.ack(receiver, first)
+    await trial.release(receiver, second)
+    await trial.receive_one(receiver)
+    await trial.leave(receiver)
+    assert not trial.lost, f"nobody took anything away, and lost was called with {trial.lost}"
+
+
+@check()
+async def another_joins(trial: Trial) -> None:
+    """When another receiver joins, what is held is settled in time or comes again."""
+    destination = trial.new_destination()
+    receivers = [await trial.subscribe(destination)]
+    sent = [trial.envelope(b"%d" % number, key=str(number)) for number in range(5)]
+    await trial.send(destination, *sent)
+    held = await trial.receive(receivers[0], 5)
+
+    async def join() -> None:
+        receivers.append(await trial.subscribe(destination))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(join)
+        await anyio.sleep(trial.harness.quiet)
+        results = await trial.try_settle(
+            receivers[0], *[Settlement(one, Outcome.ACK) for one in held]
+        )
+    late = {a.body for a, it in zip(held, results, strict=True) if it.status is not SettleStatus.OK}
+    again = {one.body for receiver in receivers for one in await trial.drain(receiver)}
+    assert late <= again, f"settled too late, and never given again: {sorted(late - again)}"
+    strange = [one for named, _ in trial.lost for one in named if one not in held]
+    assert not strange, f"lost was called with what was not held: {strange}"
+
+
+@check()
 async def lost_lease(trial: Trial) -> None:
     """When its lease ends, a message is given again, and the late settlement is STALE."""
     receiver, arrival, lease = await held_with_lease(trial)
-    again = await trial.receive_one(receiver, within=lease + LONGEST_LEASE)
+    again = await trial.receive_one(receiver, within=lease + trial.harness.patience)
     if trial.capabilities.counts_deliveries:
         assert again.attempt == arrival.attempt + 1, f"it came again as attempt {again.attempt}"
     (result,) = await trial.try_settle(receiver, Settlement(arrival, Outcome.ACK))

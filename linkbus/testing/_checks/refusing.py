@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linkbus
-from linkbus._errors import CapabilityError, DestinationNotFound, TransportError
+from linkbus import CapabilityError, DestinationNotFound, TransportError
 from linkbus.abc import Receiver, SendStatus, Transport
 from linkbus.testing._check import check
 from linkbus.testing._trial import Skipped, Trial

@@ -142,6 +142,21 @@ async def concurrent_sends(trial: Trial) -> None:
 
 
 @check()
+async def no_more_than_asked(trial: Trial) -> None:
+    """A receive never returns more messages than it was asked for."""
+    destination = trial.new_destination()
+    receiver = await trial.subscribe(destination)
+    await trial.send_bodies(destination, *[b"%d" % number for number in range(10)])
+    left = 10
+    with anyio.move_on_after(trial.harness.patience):
+        while left > 0:
+            got = await trial.poll(receiver, min(left, 3), 1.0)
+            await trial.ack(receiver, *got)
+            left -= len(got)
+    assert left == 0, f"{left} of ten messages did not come"
+
+
+@check()
 async def receive_returns_early(trial: Trial) -> None:
     """A receive that asks for many returns as soon as there is one message."""
     destination = trial.new_destination()

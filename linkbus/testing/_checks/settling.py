@@ -177,7 +177,7 @@ async def settled_beside_receive(trial: Trial) -> None:
     await trial.send_bodies(destination, b"held")
     arrival = await trial.receive_one(receiver)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(trial.poll, receiver, 10, 1.0)
+        tasks.start_soon(trial.poll, receiver, 10, trial.harness.quiet * 2)
         await anyio.lowlevel.checkpoint()
         with anyio.fail_after(trial.harness.patience):
             await trial.ack(receiver, arrival)
