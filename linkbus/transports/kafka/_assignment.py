@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from aiokafka import TopicPartition
 
@@ -20,7 +21,7 @@ _REFUSED = SettleResult(
 )
 
 
-class LogRestarted(Exception):
+class LogRestarted(Exception):  # noqa: N818 - a state of the log, not a fault
     """A log starts again below what was read from it: it is another log."""
 
 
@@ -63,21 +64,20 @@ class Assignment:
                 watermark = self._watermarks[partition] = Watermark(partition.partition)
             elif records[0].offset < watermark.next:
                 raise LogRestarted
-            for record in records:
-                watermark.take(record.offset)
-                self._ready.append((watermark, record))
+            watermark.take([record.offset for record in records])
+            self._ready.extend([(watermark, record) for record in records])
 
     def take(self, limit: int, now: float) -> list[Arrival]:
         """Return messages to give to the core, at most `limit`."""
         if not self._gives:
             return []
         lanes, ready = self._lanes, self._ready
-        taken: list[Arrival] = []
-        if lanes:
-            taken = [self._give(self._of(record), record) for record in lanes.take(now, limit)]
+        if not lanes:
+            return [self._give(*ready.popleft()) for _ in range(min(limit, len(ready)))]
+        taken = [self._give(self._of(record), record) for record in lanes.take(now, limit)]
         while ready and len(taken) < limit:
             watermark, record = ready.popleft()
-            if not (lanes and lanes.hold(record)):
+            if not lanes.hold(record):
                 taken.append(self._give(watermark, record))
         return taken
 
@@ -95,7 +95,7 @@ class Assignment:
             return _STALE
         self.released = True
         if self._gives:
-            self._lanes.release(settled.raw, now + settlement.delay)
+            self._lanes.release(cast("Record", settled.raw), now + settlement.delay)
         return _OK
 
     def full(self, max_gap: int) -> list[TopicPartition]:
@@ -117,7 +117,8 @@ class Assignment:
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Note that the broker knows of these watermarks."""
         for partition, offset in offsets.items():
-            self._watermarks[partition].committed = offset
+            if (watermark := self._watermarks.get(partition)) is not None:
+                watermark.committed = offset
 
     def stop_giving(self) -> list[Arrival]:
         """Give nothing more, and return what is with the core; it may still be settled."""

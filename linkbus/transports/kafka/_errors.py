@@ -7,9 +7,6 @@ from aiokafka import errors
 from linkbus._errors import ConnectError, DestinationNotFound, MessageError, TransportError
 from linkbus.abc import SendResult, SendStatus
 
-UNREADABLE = (UnicodeDecodeError, errors.CorruptRecordException)
-"""Raised by aiokafka for a record that it cannot parse; it raises it again each time."""
-
 _FATAL = (
     errors.AuthenticationFailedError,
     errors.AuthenticationMethodNotSupported,
@@ -56,10 +53,16 @@ def unusable(error: Exception, doing: str) -> TransportError:
     """
     if isinstance(error, TransportError):
         return error
+    found: TransportError
     if isinstance(error, errors.UnknownTopicOrPartitionError | errors.InvalidTopicError):
         found = DestinationNotFound(f"{doing}: there is no such topic; create it first")
     elif isinstance(error, errors.KafkaConnectionError | errors.NodeNotReadyError):
         found = ConnectError(f"{doing}: the broker was not reached: {error!r}", retryable=True)
+    elif isinstance(error, UnicodeDecodeError):
+        found = TransportError(
+            f"{doing}: a record has a header whose name is not UTF-8, which aiokafka cannot read; "
+            "move the group past it with Kafka's own tools"
+        )
     else:
         found = TransportError(f"{doing}: {error!r}", retryable=not isinstance(error, _FATAL))
     found.__cause__ = error
@@ -74,7 +77,7 @@ def not_submitted(error: Exception, topic: str) -> SendResult:
     return _failed(found, retryable=found.retryable)
 
 
-def not_confirmed(error: Exception, topic: str) -> SendResult:
+def not_confirmed(error: BaseException, topic: str) -> SendResult:
     """Return the result of an envelope that aiokafka took, and then failed.
 
     It is FAILED only where the broker certainly does not have the message.
@@ -91,7 +94,7 @@ def not_confirmed(error: Exception, topic: str) -> SendResult:
     return SendResult(SendStatus.UNKNOWN, error=_caused(TransportError(msg), error))
 
 
-def _too_large(error: Exception, topic: str) -> MessageError:
+def _too_large(error: BaseException, topic: str) -> MessageError:
     msg = (
         f"a message, or the batch it was packed in, is larger than topic {topic!r} or the option "
         f"`max_message_bytes` allows: make it smaller, or raise `max.message.bytes` of the topic"
@@ -105,6 +108,6 @@ def _failed(error: Exception, *, retryable: bool = False) -> SendResult:
     return SendResult(SendStatus.FAILED, error=error, retryable=retryable)
 
 
-def _caused(error: TransportError, cause: Exception) -> TransportError:
+def _caused(error: TransportError, cause: BaseException) -> TransportError:
     error.__cause__ = cause
     return error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypedDict
 
@@ -154,7 +154,7 @@ def servers(given: str | Sequence[str]) -> tuple[tuple[str, int], ...]:
         UsageError: There is none, or one is malformed.
     """
     names = given.split(",") if isinstance(given, str) else given
-    return tuple([_server(name.strip()) for name in names]) or _server("")
+    return tuple([_server(name.strip()) for name in names or [""]])
 
 
 def parsed(name: str, value: object) -> object:
@@ -181,14 +181,14 @@ def _boolean(text: str) -> bool:
     return _BOOLEANS[text.lower()]
 
 
-_PARSERS = {"float": float, "int": int, "bool": _boolean}
+_PARSERS: Mapping[str, Callable[[str], object]] = {"float": float, "int": int, "bool": _boolean}
 _EXPECTED = {"float": "a number", "int": "a whole number", "bool": "true or false"}
 
 
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if value > 0 or (value == 0 and name in _MAY_BE_ZERO):
-            return
+def _check_number(name: str, value: float) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and (value > 0 or (value == 0 and name in _MAY_BE_ZERO)):
+        return
     msg = f"Kafka option {name!r} must be a positive number, not {value!r}"
     raise UsageError(msg)
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
-from aiokafka.structs import RecordMetadata
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from linkbus._errors import ConnectError, DestinationNotFound, MessageError, TransportError
-from linkbus.abc import Envelope, SendResult, SendStatus
-from linkbus.transports.kafka._errors import not_confirmed, not_submitted, unusable
-from linkbus.transports.kafka._internals import close_producer
-from linkbus.transports.kafka._mapping import key_and_headers
+from linkbus._errors import ConnectError, DestinationNotFound, TransportError
+from linkbus.abc import Envelope, SendResult
+from linkbus.transports.kafka._call import Call
+from linkbus.transports.kafka._deadlines import Deadlines
+from linkbus.transports.kafka._errors import unusable
+from linkbus.transports.kafka._internals import close, start
 from linkbus.transports.kafka._options import ROOM_BYTES, Options, ms
-from linkbus.transports.kafka._unwrapped import unwrapped
 
 CLOSE_TIMEOUT = 4.0
-
-_SENT = SendResult(SendStatus.SENT)
 
 
 class Sending:
@@ -33,6 +31,7 @@ class Sending:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._deadlines = Deadlines(options.delivery_timeout)
         self._producer: AIOKafkaProducer | None = None
         self._failed = False
         self._renewing: asyncio.Task[None] | None = None
@@ -60,14 +59,9 @@ class Sending:
             max_request_size=options.max_message_bytes + ROOM_BYTES,
         )
         try:
-            async with asyncio.timeout(options.connect_timeout):
-                await producer.start()
-        except (KafkaError, OSError) as error:
-            await close_producer(producer, 0.5)
+            await start(producer, options.connect_timeout)
+        except (KafkaError, TimeoutError) as error:
             raise _not_reached(options, error) from error
-        except BaseException:
-            await close_producer(producer, 0.0)
-            raise
         self._producer, self._failed = producer, False
 
     async def find(self, topic: str) -> None:
@@ -85,20 +79,20 @@ class Sending:
         Raises:
             TransportError: None of them was sent.
         """
-        call = _Call(topic, batch)
+        call = Call(topic, batch)
         try:
-            async with asyncio.timeout(self._options.delivery_timeout):
+            with self._deadlines.limit():
                 producer = await self._usable()
                 if producer.client.cluster.partitions_for_topic(topic) is None:
                     await self._find(producer, topic)
                 await call.submit(producer)
                 await call.confirm()
         except TimeoutError:
-            call.give_up()
+            call.give_up(self._options.delivery_timeout)
         except BaseException:
             call.forget()
             raise
-        if call.broke_the_sequence and producer is self._producer:
+        if call.spoiled is not None and call.spoiled is self._producer:
             self._failed = True
         return call.results
 
@@ -107,9 +101,10 @@ class Sending:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
+        self._deadlines.close()
         producer, self._producer = self._producer, None
         if producer is not None:
-            await close_producer(producer, CLOSE_TIMEOUT)
+            await close(producer, CLOSE_TIMEOUT)
 
     async def _usable(self) -> AIOKafkaProducer:
         if self._failed:
@@ -120,3 +115,49 @@ class Sending:
             msg = "the Kafka transport is not open"
             raise ConnectError(msg)
         return self._producer
+
+    async def _find(self, producer: AIOKafkaProducer, topic: str) -> None:
+        doing = f"looking for topic {topic!r}"
+        timeout = self._options.topic_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                await producer.partitions_for(topic)
+                return
+        except (UnknownTopicOrPartitionError, TimeoutError):
+            pass  # which of the two does not say whether a broker was there to answer
+        except KafkaError as error:
+            raise unusable(error, doing) from error
+        try:
+            async with asyncio.timeout(timeout):
+                known = await producer.client.fetch_all_metadata()
+        except (KafkaError, TimeoutError) as error:
+            raise _not_reached(self._options, error) from error
+        if topic in known.topics():
+            msg = f"{doing}: it has no leader for now"
+            raise TransportError(msg, retryable=True)
+        msg = f"{doing}: there is no such topic; create it first"
+        raise DestinationNotFound(msg)
+
+    async def _renew(self) -> None:
+        old = self._producer
+        if old is not None:
+            async with _patience(self._options.delivery_timeout):
+                await old.flush()
+            await close(old, CLOSE_TIMEOUT)
+        await self.open()
+
+
+@asynccontextmanager
+async def _patience(seconds: float) -> AsyncIterator[None]:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            yield
+
+
+def _not_reached(options: Options, error: Exception) -> ConnectError:
+    servers = ", ".join([f"{host}:{port}" for host, port in options.servers])
+    msg = (
+        f"no Kafka broker was reached at {servers} ({type(error).__name__}): is it there, and are "
+        "security_protocol and credentials right? The logger 'aiokafka' has the details"
+    )
+    return ConnectError(msg, retryable=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import cast
 
 from linkbus.abc import Arrival
+from linkbus.transports.kafka._mapping import Record
 
 
 class Watermark:
@@ -50,13 +53,13 @@ class Watermark:
             order.popleft()
         return len(order)
 
-    def take(self, offset: int) -> None:
-        """Hold an offset, which is not below `next`."""
+    def take(self, offsets: Sequence[int]) -> None:
+        """Hold offsets, one at least, in rising order, of which none is below `next`."""
         if self.committed is None:
-            self.committed = offset
-        self._order.append(offset)
-        self._arrivals[offset] = None
-        self._next = offset + 1
+            self.committed = offsets[0]
+        self._order.extend(offsets)
+        self._arrivals.update(dict.fromkeys(offsets))
+        self._next = offsets[-1] + 1
 
     def give(self, arrival: Arrival, offset: int) -> None:
         """Note that an offset that is held was given to the core, as `arrival`."""
@@ -65,7 +68,7 @@ class Watermark:
 
     def finish(self, arrival: Arrival) -> bool:
         """Note that an arrival is done; False when it is not with the core."""
-        offset = _offset(arrival)
+        offset = cast("Record", arrival.raw).offset
         if self._arrivals.get(offset) is not arrival:
             return False
         del self._arrivals[offset]
@@ -74,7 +77,7 @@ class Watermark:
 
     def put_back(self, arrival: Arrival) -> bool:
         """Hold an offset without its arrival; False when it is not with the core."""
-        offset = _offset(arrival)
+        offset = cast("Record", arrival.raw).offset
         if self._arrivals.get(offset) is not arrival:
             return False
         self._arrivals[offset] = None
@@ -90,7 +93,3 @@ class Watermark:
         self._arrivals.clear()
         self._order.clear()
         self.given = 0
-
-
-def _offset(arrival: Arrival) -> int:
-    return arrival.raw.offset

@@ -1,0 +1,1 @@
+"""Real brokers that the test session starts, kills and restarts by itself."""
