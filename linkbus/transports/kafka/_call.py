@@ -14,7 +14,7 @@ from linkbus.transports.kafka._errors import not_confirmed, not_submitted
 from linkbus.transports.kafka._mapping import key_and_headers
 from linkbus.transports.kafka._unwrapped import unwrapped
 
-_SENT = SendResult(SendStatus.SENT)
+SENT = SendResult(SendStatus.SENT)
 
 _HARMLESS = (
     errors.KafkaTimeoutError,
@@ -33,7 +33,7 @@ class Call:
     """
 
     def __init__(self, topic: str, batch: Sequence[Envelope]) -> None:
-        self.results = [_SENT] * len(batch)
+        self.results = [SENT] * len(batch)
         self.spoiled: AIOKafkaProducer | None = None
         self._topic = topic
         self._batch = batch
@@ -53,13 +53,9 @@ class Call:
                 try:
                     key, headers = key_and_headers(envelope)
                     futures[number] = await send(topic, envelope.body, key=key, headers=headers)
-                except MessageError as error:
-                    self._fail(number, SendResult(SendStatus.FAILED, error=error))
-                except errors.MessageSizeTooLargeError as error:
-                    self._fail(number, not_submitted(error, topic))
-                except errors.KafkaError as error:
-                    self._fail_the_rest(error)
-                    break
+                except (MessageError, errors.KafkaError) as error:
+                    if self._not_taken(number, error):
+                        break
             self._submitted = number + 1
 
     async def confirm(self) -> None:
@@ -68,8 +64,30 @@ class Call:
             try:
                 await future
             except errors.KafkaError as error:
-                self._fail(number, not_confirmed(error, self._topic))
-                self.spoiled = self._producer
+                self._refused(number, error)
+
+    def take_over(
+        self,
+        producer: AIOKafkaProducer,
+        future: asyncio.Future[RecordMetadata] | None,
+        error: Exception | None,
+    ) -> None:
+        """Go on with the one envelope of this call, which was sent without it.
+
+        Args:
+            producer: Which sent it.
+            future: Its confirmation, if the producer took it.
+            error: Why it was not taken, or not confirmed; None: that is not known yet.
+        """
+        self._producer = producer
+        if future is not None:
+            self._futures[0] = future
+            self._submitted = 1
+            if error is not None:
+                self._refused(0, error)
+        elif error is not None:
+            self._not_taken(0, error)
+            self._submitted = 1
 
     def give_up(self, seconds: float) -> None:
         """Say UNKNOWN of what was submitted and is not confirmed, FAILED of the rest.
@@ -82,9 +100,8 @@ class Call:
         for number, future in self._futures.items():
             if future.cancel() or future.cancelled():
                 self.results[number] = unknown
-            elif (error := future.exception()) is not None and self.results[number] is _SENT:
-                self._fail(number, not_confirmed(error, topic))
-                self.spoiled = self._producer
+            elif (error := future.exception()) is not None and self.results[number] is SENT:
+                self._refused(number, error)
         msg = f"a message for topic {topic!r} did not leave within {seconds:g} seconds"
         error = TransportError(msg, retryable=True)
         waiting = SendResult(SendStatus.FAILED, error=error, retryable=True)
@@ -93,8 +110,7 @@ class Call:
     def forget(self) -> None:
         """Leave what was submitted to the producer: nobody waits for it."""
         for future in self._futures.values():
-            if not future.cancel() and not future.cancelled():
-                future.exception()
+            forget(future)
 
     def _behind(self) -> SendResult:
         msg = f"a message for topic {self._topic!r} waits for an earlier one of its key that failed"
@@ -107,10 +123,32 @@ class Call:
         if key is not None:
             self._failed_keys.add(key)
 
-    def _fail_the_rest(self, error: errors.KafkaError) -> None:
+    def _not_taken(self, number: int, error: Exception) -> bool:
+        """Note why the producer did not take an envelope; True if it takes no more of them."""
+        if isinstance(error, MessageError):
+            self._fail(number, SendResult(SendStatus.FAILED, error=error))
+        elif isinstance(error, errors.MessageSizeTooLargeError):
+            self._fail(number, not_submitted(error, self._topic))
+        else:
+            self._fail_the_rest(error)
+            return True
+        return False
+
+    def _refused(self, number: int, error: BaseException) -> None:
+        """Note that an envelope was taken and is not confirmed."""
+        self._fail(number, not_confirmed(error, self._topic))
+        self.spoiled = self._producer
+
+    def _fail_the_rest(self, error: Exception) -> None:
         failed = not_submitted(error, self._topic)
         for number in range(self._submitted, len(self._batch)):
             self.results[number] = failed
         self._submitted = len(self._batch)
         if not isinstance(error, _HARMLESS):
             self.spoiled = self._producer
+
+
+def forget(future: asyncio.Future[RecordMetadata]) -> None:
+    """Leave what was submitted to the producer: nobody waits for it."""
+    if not future.cancel() and not future.cancelled():
+        future.exception()

@@ -1,8 +1,8 @@
 """Deadlines of many calls that may all take equally long.
 
-A timer for each call, as of `asyncio.timeout`, is measured to cost as much as sending a
-message does: cancelled timers stay in the event loop's heap. Calls that may take equally
-long reach their deadlines in the order in which they began, so one timer serves all.
+A timer for each call, as of `asyncio.timeout`, has a price for each message: cancelled
+timers stay in the event loop's heap. Calls that may take equally long reach their deadlines
+in the order in which they began, so one timer serves all.
 """
 
 from __future__ import annotations

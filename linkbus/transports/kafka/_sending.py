@@ -8,14 +8,17 @@ from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.structs import RecordMetadata
 
-from linkbus._errors import ConnectError, DestinationNotFound, TransportError
+from linkbus._errors import ConnectError, DestinationNotFound, MessageError, TransportError
 from linkbus.abc import Envelope, SendResult
-from linkbus.transports.kafka._call import Call
+from linkbus.transports.kafka._call import SENT, Call, forget
 from linkbus.transports.kafka._deadlines import Deadlines
 from linkbus.transports.kafka._errors import unusable
 from linkbus.transports.kafka._internals import close, start
+from linkbus.transports.kafka._mapping import key_and_headers
 from linkbus.transports.kafka._options import ROOM_BYTES, Options, ms
+from linkbus.transports.kafka._unwrapped import unwrapped
 
 CLOSE_TIMEOUT = 4.0
 
@@ -79,6 +82,8 @@ class Sending:
         Raises:
             TransportError: None of them was sent.
         """
+        if len(batch) == 1 and (ready := self._ready(topic)) is not None:
+            return await self._send_one(ready, topic, batch[0])
         call = Call(topic, batch)
         try:
             with self._deadlines.limit():
@@ -92,6 +97,44 @@ class Sending:
         except BaseException:
             call.forget()
             raise
+        return self._results(call)
+
+    async def _send_one(
+        self, producer: AIOKafkaProducer, topic: str, envelope: Envelope
+    ) -> list[SendResult]:
+        """Send one message, which is what applications do most, at the least expense."""
+        future: asyncio.Future[RecordMetadata] | None = None
+        failure: Exception | None = None
+        try:
+            with self._deadlines.limit():
+                key, headers = key_and_headers(envelope)
+                send = unwrapped(producer, producer.send)
+                future = await send(topic, envelope.body, key=key, headers=headers)
+                await future
+        except (MessageError, KafkaError, TimeoutError) as error:
+            failure = error
+        except BaseException:
+            if future is not None:
+                forget(future)
+            raise
+        else:
+            return [SENT]
+        call = Call(topic, [envelope])
+        if isinstance(failure, TimeoutError):
+            call.take_over(producer, future, None)
+            call.give_up(self._options.delivery_timeout)
+        else:
+            call.take_over(producer, future, failure)
+        return self._results(call)
+
+    def _ready(self, topic: str) -> AIOKafkaProducer | None:
+        """Return the producer, if it can send to the topic at once."""
+        producer = None if self._failed else self._producer
+        if producer is None or producer.client.cluster.partitions_for_topic(topic) is None:
+            return None
+        return producer
+
+    def _results(self, call: Call) -> list[SendResult]:
         if call.spoiled is not None and call.spoiled is self._producer:
             self._failed = True
         return call.results
