@@ -177,7 +177,6 @@ async def test_the_span_ends_before_it_is_settled(bus, spans, transport):
     assert ended == [1]
 
 
-@pytest.mark.xfail(reason="the last `Retry` is shown as an error", strict=True)
 async def test_asking_once_too_often(bus, spans):
     """`Retry` at the last attempt is no error of the span either."""
     await bus.producer("orders").send(b"order")

@@ -102,7 +102,6 @@ async def test_a_settlement_by_hand_that_does_not_count(provider, spans):
     assert facts(only(spans, "settle orders"))["error.type"] == "stale"
 
 
-@pytest.mark.xfail(reason="no consumer asks its subscription for receive spans", strict=True)
 async def test_receive(provider, spans):
     """The polls of iteration and of a handler have receive spans, if they brought something."""
     tracing = Tracing(tracer_provider=provider, spans=frozenset({"receive"}))
