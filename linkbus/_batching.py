@@ -32,7 +32,8 @@ class BatchLimits:
     max_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_messages < 1 or self.max_wait < 0 or (self.max_bytes or 1) < 1:
+        is_too_small = self.max_bytes is not None and self.max_bytes < 1
+        if self.max_messages < 1 or self.max_wait < 0 or is_too_small:
             msg = (
                 f"max_messages={self.max_messages}, max_wait={self.max_wait}, "
                 f"max_bytes={self.max_bytes}: a batch has at least one message and byte, "

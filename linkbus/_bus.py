@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Self
@@ -75,9 +76,10 @@ class Bus:
     ) -> None:
         self._state = "closed"
         with anyio.CancelScope(shield=True):
-            for subscription in self._subscriptions:
-                await subscription.aclose()
-            await self._transport.aclose()
+            async with AsyncExitStack() as closing:  # each, though one is cancelled
+                closing.push_async_callback(self._transport.aclose)
+                for subscription in self._subscriptions:
+                    closing.push_async_callback(subscription.aclose)
 
     def producer(self, destination: str, *, create_spans: bool = True) -> Producer:
         """Return a producer; cheap, and good for the life of the bus.
@@ -126,6 +128,7 @@ class Bus:
             UsageError: A name is empty, or a number is out of its range.
         """
         capabilities = self._transport.capabilities
+        _named(source)
         group = DEFAULT_GROUP if group is None else _named(group)
         if group != DEFAULT_GROUP and not capabilities.groups:
             msg = (
@@ -140,7 +143,6 @@ class Bus:
             checked_relation(relation)
         options = ConsumerOptions(concurrency, prefetch, retry, drain_timeout)
         letters = None if dead_letter is None else self.producer(dead_letter)
-        _named(source)
 
         def subscribe(most: int) -> Subscription:
             subscription = Subscription(
@@ -195,7 +197,7 @@ def connect(
         factory = entry.load()
     except ImportError as error:
         msg = (
-            f"the transport {parts.scheme!r} needs {error.name}: "
+            f"the transport {parts.scheme!r} needs {error.name or error}: "
             f'install it with pip install "linkbus[{parts.scheme}]"'
         )
         raise ConnectError(msg) from error

@@ -37,7 +37,8 @@ class ConsumerOptions:
     drain_timeout: float
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1 or (self.prefetch or 1) < 1 or self.drain_timeout < 0:
+        is_too_small = self.prefetch is not None and self.prefetch < 1
+        if self.concurrency < 1 or is_too_small or self.drain_timeout < 0:
             msg = (
                 f"concurrency={self.concurrency}, prefetch={self.prefetch}, drain_timeout="
                 f"{self.drain_timeout}: the first two are at least 1, the last at least 0"
@@ -95,9 +96,11 @@ class Consumer:
         tasks, self._tasks = self._tasks, None
         if tasks is None or self._subscription is None:
             return
-        with anyio.CancelScope(shield=True):
-            await self._subscription.aclose()
-        await tasks.__aexit__(None, None, None)
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._subscription.aclose()
+        finally:
+            await tasks.__aexit__(None, None, None)
 
     def __aiter__(self) -> Self:
         self._opened()
@@ -133,6 +136,7 @@ class Consumer:
         """
         self._check_prefetch(max_messages)
         subscription = self._pulling()
+        subscription.traces_receives = False  # this call is the receive, not the polls behind it
         started = time_ns()
         if not subscription.has(1):
             with anyio.move_on_after(timeout):
@@ -207,18 +211,24 @@ class Consumer:
         batch_handler: BatchHandler | None = None,
     ) -> None:
         at_least = 1 if limits is None else limits.max_messages
-        if self._subscription is None:
+        if self._subscription is not None:
+            await self._work(limits, at_least, handler, batch_handler)
+        else:
             await self._enter(self._options.prefetched(at_least))
             try:
-                await self._push(limits, handler=handler, batch_handler=batch_handler)
+                await self._work(limits, at_least, handler, batch_handler)
             finally:
                 await self.__aexit__(None, None, None)
-            return
-        if limits is not None:
-            self._check_prefetch(limits.max_messages)
-        subscription = self._pulling()
-        if self._tasks is None:
-            raise UsageError(self._unopened())
+
+    async def _work(
+        self,
+        limits: BatchLimits | None,
+        at_least: int,
+        handler: Handler | None,
+        batch_handler: BatchHandler | None,
+    ) -> None:
+        self._check_prefetch(at_least)
+        subscription, tasks = self._idle()
         self._is_running = True
         options = self._options
         handling = Handling(
@@ -231,36 +241,42 @@ class Consumer:
             limits=limits,
             drain_timeout=options.drain_timeout,
         )
-        await workers.run(self._tasks)
+        await workers.run(tasks)
 
     async def _enter(self, prefetch: int) -> None:
         if self._subscription is not None:
             msg = f"the consumer of {self.source!r} was entered before: make a new one"
             raise UsageError(msg)
-        subscription = self._subscribe(prefetch)
-        await subscription.open()
+        self._subscription = subscription = self._subscribe(prefetch)
+        try:
+            await subscription.open()
+        except BaseException:
+            self._subscription = None  # it may be entered again
+            raise
         self._prefetch = prefetch
-        self._subscription = subscription
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         self._tasks = tasks
         subscription.start(tasks)
 
-    def _opened(self) -> Subscription:
-        if self._subscription is None:
-            raise UsageError(self._unopened())
-        self._subscription.check_open()
-        return self._subscription
+    def _opened(self) -> tuple[Subscription, TaskGroup]:
+        subscription, tasks = self._subscription, self._tasks
+        if subscription is not None:
+            subscription.check_open()
+            if tasks is not None:
+                return subscription, tasks
+        msg = f"the consumer of {self.source!r} is not open: use it inside `async with`"
+        raise UsageError(msg)
 
-    def _pulling(self) -> Subscription:
-        subscription = self._opened()
+    def _idle(self) -> tuple[Subscription, TaskGroup]:
+        opened = self._opened()
         if self._is_running:
             msg = f"the consumer of {self.source!r} runs a handler, and gives nothing else"
             raise UsageError(msg)
-        return subscription
+        return opened
 
-    def _unopened(self) -> str:
-        return f"the consumer of {self.source!r} is not open: use it inside `async with`"
+    def _pulling(self) -> Subscription:
+        return self._idle()[0]
 
     def _check_prefetch(self, max_messages: int) -> None:
         if not 1 <= max_messages <= self._prefetch:

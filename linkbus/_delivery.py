@@ -13,10 +13,12 @@ import anyio
 from linkbus._errors import CapabilityError, SettleError, UsageError
 from linkbus._message import Headers, Message
 from linkbus._own_header import NAME
+from linkbus._retry import shown
 from linkbus._seam import Arrival, Capabilities, Outcome, SettleResult, SettleStatus
 from linkbus._text import to_bytes
+from linkbus._tracing._incoming import Incoming
 from linkbus._tracing._process import Process
-from linkbus._tracing._processing import ConsumerTracer, Incoming
+from linkbus._tracing._processing import ConsumerTracer
 
 logger = logging.getLogger("linkbus")
 
@@ -79,6 +81,7 @@ class Delivery(Incoming):
         "_lost",
         "_outcome",
         "_process",
+        "_released",
         "_revoked",
         "_settled",
         "_since",
@@ -92,6 +95,7 @@ class Delivery(Incoming):
         self._settled = False
         self._lost = False
         self._given = False
+        self._released = False
         self._revoked = False
         self._since = 0.0
         self._held_until: float | None = None
@@ -143,9 +147,9 @@ class Delivery(Incoming):
         It has neither the id nor the trace headers of this one: it gets its own.
         """
         arrival = self._arrival
-        kept = self._tracer.strip(arrival.headers)
+        kept = self._holder.tracer.strip(arrival.headers)
         if NAME in kept:
-            kept = Headers.received([pair for pair in kept.items() if pair[0] != NAME])
+            kept = Headers.stable([pair for pair in kept.items() if pair[0] != NAME])
         return Message(arrival.body, key=arrival.key, headers=kept)
 
     async def ack(self) -> None:
@@ -170,8 +174,11 @@ class Delivery(Incoming):
         Raises:
             CapabilityError: The transport has no delays; the delivery stays unsettled.
             SettleError: Too late, or in vain: the message is delivered again anyway.
-            UsageError: It was settled before, or its consumer is closed.
+            UsageError: It was settled before, its consumer is closed, or `delay` is negative.
         """
+        if not delay >= 0:
+            msg = f"a release from {self.source!r} cannot be delayed by {delay} s: give 0 or more"
+            raise UsageError(msg)
         if delay > 0 and not self._holder.capabilities.delayed_release:
             msg = f"a release from {self.source!r} cannot be delayed: release(0), or wait and hold"
             raise CapabilityError(msg)
@@ -205,7 +212,7 @@ class Delivery(Incoming):
         if self._process is not None:
             msg = f"{self} is being processed already: `run` and a block both open its span"
             raise UsageError(msg)
-        self._process = self._tracer.begin(self, None)
+        self._process = self._holder.tracer.begin(self, None)
         return self
 
     async def __aexit__(
@@ -237,6 +244,7 @@ class Delivery(Incoming):
             raise UsageError(_twice(self))
         self._settled = True
         if self._lost:
+            self._outcome = "lost"
             raise settle_error(self, SettleResult(SettleStatus.STALE))
 
 
@@ -248,11 +256,12 @@ class Batch(Sequence[Delivery]):
     block raises. Used by one task at a time.
     """
 
-    __slots__ = ("_deliveries", "_process")
+    __slots__ = ("_deliveries", "_is_left", "_process")
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
         self._deliveries = tuple(deliveries)
         self._process: Process | None = None
+        self._is_left = False
 
     @overload
     def __getitem__(self, index: int) -> Delivery: ...
@@ -272,10 +281,13 @@ class Batch(Sequence[Delivery]):
     async def __aenter__(self) -> Self:
         first = self._deliveries[0]
         first._holder.check_open()
+        if self._is_left:
+            msg = f"{self} was processed already: process each batch once"
+            raise UsageError(msg)
         if self._process is not None or any(d._process is not None for d in self):
             msg = f"{self} is being processed already: `run_batches` and a block both open its span"
             raise UsageError(msg)
-        self._process = process = first._tracer.begin_batch(self, None)
+        self._process = process = first._holder.tracer.begin_batch(self, None)
         for delivery in self:
             delivery._process = process
         return self
@@ -287,6 +299,7 @@ class Batch(Sequence[Delivery]):
         traceback: TracebackType | None,
     ) -> None:
         process, self._process = self._process, None
+        self._is_left = True
         for delivery in self:
             delivery._process = None
         if process is not None:
@@ -312,20 +325,20 @@ async def leave(
     """
     left = [d for d in deliveries if not d._settled]
     outcome = Outcome.ACK if error is None else Outcome.RELEASE
-    failure = error if isinstance(error, Exception) else None
     if any(d._lost for d in left):
         decided = "lost"
     elif settled_as is None or (left and settled_as == outcome):
         decided = outcome.value
     else:
         decided = "mixed" if left else settled_as
-    process.finish(decided, failure)
+    cause, event = shown(error)
+    process.finish(decided, cause, event=event)
     if not left:
         return
     for delivery in left:
         delivery._settled = True
     holder = left[0]._holder
-    if error is None or failure is not None:
+    if error is None or isinstance(error, Exception):
         await holder.settle_late(left, outcome, process)
     else:  # cancelled: give it back all the same
         with anyio.CancelScope(shield=True):

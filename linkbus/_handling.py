@@ -6,9 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
+import anyio
+
+from linkbus._cancelled import failure
 from linkbus._delivery import Batch, Delivery, leave, mixed_outcome, no_dead_letter
 from linkbus._errors import DeliveryError
-from linkbus._retry import Reject, Retry, RetryPolicy
+from linkbus._retry import Reject, Retry, RetryPolicy, shown
 from linkbus._seam import Outcome
 from linkbus._subscription import Subscription
 from linkbus._tracing._process import Process
@@ -84,22 +87,28 @@ class Handling:
             TransportError: The transport cannot go on.
         """
         unit.runs += 1
+        given = unit.deliveries
         process = self._begin(unit)
-        for delivery in unit.deliveries:
+        for delivery in given:
             delivery._process = process
         try:
             await self._call(unit)
-        except Exception as error:  # noqa: BLE001 - what a handler raises is for the policy
-            return await self._failed(unit, process, error)
         except BaseException as error:
-            await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), error)
+            failed = failure(error, "the handler")
+            if failed is not None:  # what a handler raises is for the policy
+                return await self._failed(unit, process, failed)
+            await leave(given, process, mixed_outcome(given), error)
             raise
         else:
-            await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), None)
+            await leave(given, process, mixed_outcome(given), None)
             return None
         finally:
-            for delivery in unit.deliveries:
+            is_back = False
+            for delivery in given:
                 delivery._process = None
+                is_back = is_back or delivery._released or delivery._lost
+            if is_back:
+                await self._release_behind(given)
 
     def _begin(self, unit: Unit) -> Process:
         tracer = self._subscription.tracer
@@ -120,6 +129,8 @@ class Handling:
         if not left or any(d._lost for d in left):
             logger.error("handling %s failed", unit.deliveries, exc_info=error)
             await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), error)
+            if isinstance(error, DeliveryError):  # of a rejection by hand: nobody takes it
+                raise error
             return None
         delay = self._delay(unit, error)
         if delay is None:
@@ -131,7 +142,8 @@ class Handling:
         logger.warning(
             "attempt %d at %s failed, again in %.3g s: %r", unit.runs, left, delay, error
         )
-        process.finish("retry", _shown(error))
+        cause, event = shown(error)
+        process.finish("retry", cause, event=event)
         unit.deliveries = left
         unit.previous = process
         for delivery in left:
@@ -165,14 +177,20 @@ class Handling:
     async def _release(
         self, left: list[Delivery], process: Process, error: Exception, delay: float = 0.0
     ) -> None:
-        """Release deliveries, and those that wait behind them, so that keys keep their order."""
-        process.finish("release", _shown(error), event=not isinstance(error, Reject))
+        """Release what failed, to be tried again by whoever is given it."""
+        cause, event = shown(error)
+        process.finish("release", cause, event=event)
         for delivery in left:
             delivery._settled = True
         subscription = self._subscription
         later = delay if subscription.capabilities.delayed_release else 0.0
         await subscription.settle_late(left, Outcome.RELEASE, process, later)
-        await subscription.release_behind({d.key for d in left if d.key is not None})
+
+    async def _release_behind(self, given: list[Delivery]) -> None:
+        """Give back what waits behind those that come again, so that keys keep their order."""
+        keys = {d.key for d in given if (d._released or d._lost) and d.key is not None}
+        with anyio.CancelScope(shield=True):
+            await self._subscription.release_behind(keys)
 
     async def _give_up(
         self, unit: Unit, left: list[Delivery], process: Process, error: Exception
@@ -193,12 +211,8 @@ class Handling:
             await leave(left, process, None, cancelled)
             raise
         name = "reject" if outcome is Outcome.REJECT else "dead_letter"
-        process.finish(name, error, event=not isinstance(error, Retry | Reject))
+        cause, event = shown(error)
+        process.finish(name, cause, event=event)
         for delivery in left:
             delivery._settled = True
         await subscription.settle_late(left, outcome, process)
-
-
-def _shown(error: Exception) -> Exception | None:
-    """Return the error that a span shows; asking to be called again is none."""
-    return None if isinstance(error, Retry) else error

@@ -49,13 +49,13 @@ class Headers(Mapping[str, str]):
 
         For transports. Names may be longer than what may be sent, and may be bytes.
         """
-        return cls._of(tuple([(to_text(name), to_text(value)) for name, value in pairs]))
+        return cls.stable([(to_text(name), to_text(value)) for name, value in pairs])
 
     @classmethod
-    def _of(cls, pairs: Pairs) -> Self:
-        """Wrap pairs that are known to be stable text."""
+    def stable(cls, pairs: Iterable[tuple[str, str]]) -> Self:
+        """Wrap pairs whose text is known to be stable, such as those of other headers."""
         self = cls.__new__(cls)
-        self._pairs = pairs
+        self._pairs = tuple(pairs)
         return self
 
     def __getitem__(self, name: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
+
+import anyio
 
 from linkbus._delivery import Delivery
 from linkbus._errors import TransportError
-from linkbus._seam import Arrival, SettleStatus
+from linkbus._seam import Arrival, SettleResult, SettleStatus
 from linkbus.abc import Receiver
 
 logger = logging.getLogger("linkbus")
@@ -17,6 +19,8 @@ RENEW_AT = 0.5
 """The share of a lease after which it is extended."""
 _RETRY = 0.1
 """The share of a lease after which a failed extension is tried again."""
+_PATIENCE = 0.25
+"""The share of a lease for which an extension may take; the next attempt is still in time."""
 
 
 class Leases:
@@ -87,12 +91,8 @@ class Leases:
 
     async def _extend(self, deliveries: list[Delivery], lease: float) -> None:
         asked = monotonic()
-        try:
-            results = await self._receiver.extend([d._arrival for d in deliveries], lease)
-        except TransportError as error:
-            if not error.retryable:
-                raise
-            logger.warning("extending leases failed, trying again: %s", error)
+        results = await self._asked([d._arrival for d in deliveries], lease)
+        if results is None:
             self._plan_again(deliveries, lease)
             return
         for delivery, result in zip(deliveries, results, strict=True):
@@ -105,6 +105,24 @@ class Leases:
                     self._lose(delivery)
             else:
                 self._plan_again([delivery], lease)
+
+    async def _asked(self, arrivals: list[Arrival], lease: float) -> Sequence[SettleResult] | None:
+        """Ask the transport for more time; None: no answer, but there may be one later."""
+        results: Sequence[SettleResult] | None = None
+        try:
+            with anyio.move_on_after(lease * _PATIENCE):
+                results = await self._receiver.extend(arrivals, lease)
+        except TransportError as error:
+            if not error.retryable:
+                raise
+            logger.warning("extending leases failed, trying again: %s", error)
+        if results is not None and len(results) != len(arrivals):
+            msg = (
+                f"the transport gave {len(results)} results for {len(arrivals)} extensions: "
+                "it is defective, and which leases still run is not known"
+            )
+            raise TransportError(msg)
+        return results
 
     def _plan_again(self, deliveries: list[Delivery], lease: float) -> None:
         soon = monotonic() + lease * _RETRY

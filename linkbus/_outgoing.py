@@ -42,7 +42,7 @@ class Outgoing:
         if NAME not in headers:
             return headers
         origin = carried(headers).get("origin")
-        others = Headers.received([pair for pair in headers.items() if pair[0] != NAME])
+        others = Headers.stable([pair for pair in headers.items() if pair[0] != NAME])
         if isinstance(origin, dict) and origin.get("source") == self._destination:
             return carrying(others, {"origin": origin})
         return others
@@ -56,7 +56,9 @@ class Outgoing:
             if not can.repeated_headers and len(set(headers)) < len(headers):
                 return self._error("it repeats a header, which this transport cannot carry")
         if can.max_message_bytes is not None:
-            size = _size(message, headers)
+            size = len(message.body)
+            if headers or message.key is not None:
+                size += _size(message, headers)
             if size > can.max_message_bytes:
                 return self._error(
                     f"body, key and headers have {size} bytes, of at most {can.max_message_bytes}"
@@ -75,7 +77,8 @@ class Outgoing:
 
 
 def _size(message: Message, headers: Headers) -> int:
-    size = len(message.body)
+    """Return the bytes of key and headers."""
+    size = 0
     if message.key is not None:
         size += _bytes_of(message.key)
     for name, value in headers.items():

@@ -31,7 +31,7 @@ def carrying(headers: Headers, fields: Mapping[str, object]) -> Headers:
     before = carried(headers)
     value = _encoded({**before, **fields})
     others = [pair for pair in headers.items() if pair[0] != NAME]
-    return Headers.received([*others, (NAME, value)])
+    return Headers.stable([*others, (NAME, value)])
 
 
 def _encoded(fields: Mapping[str, object]) -> str:

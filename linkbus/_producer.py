@@ -235,9 +235,10 @@ class Producer:
             results += await self._call(transport, envelopes[at : at + size])
             failed = next((r for r in results if _may_retry(r)), None)
             if ordered and failed is not None:  # later ones of its key must not overtake it
-                results += [failed] * (len(envelopes) - len(results))
+                later = envelopes[len(results) :]
+                results += [SendResult(failed.status, e.id, failed.error, True) for e in later]
                 break
-        return [_with_id(r, e) for r, e in zip(results, envelopes, strict=True)]
+        return results
 
     async def _call(self, transport: Transport, envelopes: Sequence[Envelope]) -> list[SendResult]:
         try:

@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from linkbus._backoff import Backoff
 from linkbus._bell import Bell
+from linkbus._cancelled import failure
 from linkbus._errors import TransportError
 from linkbus._seam import Arrival
 from linkbus.abc import Receiver
@@ -76,9 +77,11 @@ class Receiving:
 
     async def aclose(self) -> None:
         """Wait for the call under way, which the receiver's `aclose` has ended."""
-        with anyio.move_on_after(MAX_WAIT):
-            await self._ended.wait()
-        self._scope.cancel()
+        try:
+            with anyio.move_on_after(MAX_WAIT):
+                await self._ended.wait()
+        finally:
+            self._scope.cancel()
 
     async def run(self) -> None:
         """Receive; the body of the task."""
@@ -90,8 +93,11 @@ class Receiving:
                         await self._receive(space)
                     else:
                         await self._room.wait()
-        except Exception as error:  # noqa: BLE001 - it ends the consumer, which raises it
-            self._taker.fail(error)
+        except BaseException as error:
+            failed = failure(error, "receiving")
+            if failed is None:
+                raise
+            self._taker.fail(failed)  # it ends the consumer, which raises it
         finally:
             self._ended.set()
 

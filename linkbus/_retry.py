@@ -81,3 +81,14 @@ class Reject(LinkbusError):  # noqa: N818 - reads as the request that it is
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason or "the handler rejects the message")
         self.reason = reason
+
+
+def shown(error: BaseException | None) -> tuple[BaseException | None, bool]:
+    """Return the error that a span shows, and whether as an exception event too.
+
+    Asking to be called again is no error, and rejecting is one that nothing raised. What
+    is no `Exception` is a cancellation, or the end of the process: no error either.
+    """
+    if isinstance(error, Retry) or not isinstance(error, Exception):
+        return None, False
+    return error, not isinstance(error, Reject)

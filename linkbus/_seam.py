@@ -106,6 +106,12 @@ class Envelope:
 
     __slots__ = ("_max_headers", "_wire", "body", "context", "headers", "id", "key")
 
+    id: str
+    body: bytes
+    key: str | None
+    headers: Headers
+    context: Mapping[str, str]
+
     def __init__(
         self,
         id: str,  # noqa: A002 - the word of the public API
@@ -177,6 +183,17 @@ class Arrival:
         "sent_at",
     )
 
+    id: str | None
+    body: bytes
+    key: str | None
+    headers: Headers
+    attempt: int
+    sent_at: float | None
+    receipt: object
+    lease: float | None
+    attributes: Mapping[str, str | int]
+    raw: object
+
     def __init__(
         self,
         *,
@@ -222,6 +239,10 @@ class Settlement:
 
     __slots__ = ("arrival", "delay", "outcome")
 
+    arrival: Arrival
+    outcome: Outcome
+    delay: float
+
     def __init__(self, arrival: Arrival, outcome: Outcome, delay: float = 0.0) -> None:
         self.arrival = arrival
         self.outcome = outcome
@@ -253,9 +274,11 @@ class SettleResult:
 def _merged(headers: Headers, context: Mapping[str, str], max_headers: int | None) -> Headers:
     if not context:
         return headers
+    if not headers and (max_headers is None or len(context) <= max_headers):
+        return Headers.stable(context.items())
     replaced = {name.lower() for name in context}
     pairs = [pair for pair in headers.items() if pair[0].lower() not in replaced]
     if max_headers is None or len(pairs) + len(context) <= max_headers:
-        return Headers.received([*pairs, *context.items()])
+        return Headers.stable([*pairs, *context.items()])
     by_worth = sorted(context.items(), key=lambda pair: _WORTH.get(pair[0].lower(), 0))
-    return Headers.received([*pairs, *by_worth[: max(0, max_headers - len(pairs))]])
+    return Headers.stable([*pairs, *by_worth[: max(0, max_headers - len(pairs))]])

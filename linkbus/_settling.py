@@ -45,6 +45,11 @@ class Settler:
         self._tracer = tracer
         self._failed = failed
         self.patience = PATIENCE
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Try nothing again: the receiver is closing."""
+        self._is_closed = True
 
     async def settle(
         self,
@@ -87,9 +92,10 @@ class Settler:
         give_up_at = monotonic() + self.patience
         backoff = Backoff()
         while isinstance(error, TransportError) and error.retryable:
-            if monotonic() >= give_up_at:
+            if monotonic() < give_up_at:
+                await anyio.sleep(backoff.next())
+            if monotonic() >= give_up_at or self._is_closed:
                 return [SettleResult(SettleStatus.FAILED, error)] * len(settlements)
-            await anyio.sleep(backoff.next())
             try:
                 return await self._receiver.settle(settlements)
             except Exception as failure:  # noqa: BLE001 - judged by the loop

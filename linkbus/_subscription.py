@@ -14,11 +14,13 @@ from linkbus._buffer import Buffer
 from linkbus._dead_letter import send_copies
 from linkbus._delivery import Delivery, Holder, settle_error
 from linkbus._errors import DeliveryError, UsageError
+from linkbus._keeping import Keeper
 from linkbus._leases import Leases
 from linkbus._producer import Producer
 from linkbus._receiving import Receiving, Taker
 from linkbus._seam import Arrival, Outcome, SettleResult, SettleStatus
 from linkbus._settling import STALE, Settler, log_in_vain
+from linkbus._tracing._placing import leave_ambient
 from linkbus._tracing._process import Process
 from linkbus._tracing._processing import ConsumerTracer
 from linkbus.abc import Receiver, Transport
@@ -62,7 +64,7 @@ class Subscription(Holder, Taker):
         self.buffer = Buffer()
         self.failure: BaseException | None = None
         self.is_closed = False
-        self.traces_receives = False
+        self.traces_receives = tracer.traces_receives
         self.on_arrival: Callable[[], None] = self._ring_arrived
         self.on_lost: Callable[[Delivery], None] | None = None
         self._transport = transport
@@ -71,9 +73,8 @@ class Subscription(Holder, Taker):
         self._wanted = 0
         self._dead_letter = dead_letter
         self._held: dict[Arrival, Delivery] = {}
-        self._unwanted: list[Delivery] = []
         self._arrived = Bell()
-        self._duty = Bell()
+        self._left = anyio.Event()
         self._is_stopping = False
         self._is_closing = False
         self._receiver: Receiver | None = None
@@ -81,10 +82,23 @@ class Subscription(Holder, Taker):
     # Opening and closing
 
     async def open(self) -> None:
-        """Join the group; what is sent after this arrives."""
-        receiver = await self._transport.subscribe(
-            self.source, self._group, prefetch=self._prefetch, lost=self._note_lost
-        )
+        """Join the group; what is sent after this arrives.
+
+        Raises:
+            TransportError: The transport could not subscribe.
+            UsageError: The bus was closed meanwhile.
+        """
+        try:
+            receiver = await self._transport.subscribe(
+                self.source, self._group, prefetch=self._prefetch, lost=self._note_lost
+            )
+        except BaseException:
+            self.is_closed = True
+            raise
+        if self._is_closing:
+            self.is_closed = True
+            await receiver.aclose()
+            self.check_open()
         self._receiver = receiver
         self._settler = Settler(receiver, self.tracer, self.fail)
         self._leases = Leases(
@@ -93,13 +107,13 @@ class Subscription(Holder, Taker):
             self._lose,
             extendable=self.capabilities.extendable_lease,
         )
+        self._keeper = Keeper(self._leases, self._release_quietly, self.fail)
         self._receiving = Receiving(receiver, self.source, self)
 
     def start(self, tasks: TaskGroup) -> None:
         """Start receiving."""
-        self._keeping = anyio.CancelScope(shield=True)
         tasks.start_soon(self._receiving.run, name=f"linkbus receive {self.source}")
-        tasks.start_soon(self._keep, name=f"linkbus keep {self.source}")
+        tasks.start_soon(self._keeper.run, name=f"linkbus keep {self.source}")
 
     def stop_receiving(self) -> None:
         """Receive no more; what a call under way brings is released."""
@@ -111,7 +125,7 @@ class Subscription(Holder, Taker):
         await self._release_quietly(self.buffer.withdraw_all())
 
     async def release_held(self, deliveries: Sequence[Delivery]) -> None:
-        """Give back deliveries that wait for another attempt."""
+        """Give back deliveries that were given, and are not settled."""
         for delivery in deliveries:
             delivery._settled = True
         await self._release_quietly(deliveries)
@@ -119,28 +133,48 @@ class Subscription(Holder, Taker):
     async def release_behind(self, keys: Iterable[str]) -> None:
         """Give back what waits behind deliveries of these keys, which were released."""
         for key in keys:
-            await self._release_quietly(self.buffer.withdraw_behind(key))
+            while behind := self.buffer.withdraw_behind(key):  # more may arrive meanwhile
+                await self._release_quietly(behind)
+        self._receiving.go_on()
 
     async def aclose(self) -> None:
-        """Release what is not settled, and leave the group. Never cancelled."""
+        """Release what is not settled, and leave the group.
+
+        A second caller waits for the first. If cancelled, it still leaves.
+        """
         if self._is_closing or self._receiver is None:
+            if self._receiver is not None:
+                await self._left.wait()
+            self._is_closing = True
             return
         self._is_closing = True
         self._settler.patience = _CLOSING_PATIENCE
         self.stop_receiving()
-        await self.release_unstarted()
-        left = [d for d in self._held.values() if not d._settled]
-        for delivery in left:
-            delivery._settled = True
-        await self._release_quietly(left)
-        self.is_closed = True
-        self._arrived.ring()
         try:
-            await self._receiver.aclose()
+            await self._release_all()
+        finally:
+            self.is_closed = True
+            self._settler.close()
+            self._keeper.stop()
+            self.fail(self._closed())
+            self._arrived.ring()
+            try:
+                await self._leave(self._receiver)
+            finally:
+                self._left.set()
+
+    async def _release_all(self) -> None:
+        """Give back all at once, in the order of arrival."""
+        self.buffer.withdraw_all()
+        await self.release_held([d for d in self._held.values() if not d._settled])
+
+    async def _leave(self, receiver: Receiver) -> None:
+        try:
+            await receiver.aclose()
         except Exception:
             logger.exception("closing the receiver of %r failed", self.source)
-        self._keeping.cancel()
-        await self._receiving.aclose()
+        finally:
+            await self._receiving.aclose()
 
     def fail(self, error: BaseException) -> None:
         """End with an error: whoever waits for messages gets it."""
@@ -153,8 +187,11 @@ class Subscription(Holder, Taker):
     def check_open(self) -> None:
         """Raise `UsageError` if it is closed."""
         if self.is_closed:
-            msg = f"the consumer of {self.source!r} is closed: what it held was released"
-            raise UsageError(msg)
+            raise self._closed()
+
+    def _closed(self) -> UsageError:
+        msg = f"the consumer of {self.source!r} is closed: what it held was released"
+        return UsageError(msg)
 
     # Giving
 
@@ -233,6 +270,7 @@ class Subscription(Holder, Taker):
         finally:
             for delivery in deliveries:
                 self._held.pop(delivery._arrival, None)
+                delivery._released = outcome is Outcome.RELEASE
 
     async def settle_late(
         self,
@@ -287,7 +325,7 @@ class Subscription(Holder, Taker):
     async def _release_quietly(self, deliveries: Sequence[Delivery]) -> None:
         """Release deliveries that no span tells of; a broker that is gone does it by itself."""
         ours = [d for d in deliveries if not d._lost]
-        if not ours:
+        if not ours or self.is_closed:
             return
         try:
             await self._settler.settle_untraced(ours, Outcome.RELEASE)
@@ -316,10 +354,10 @@ class Subscription(Holder, Taker):
                 delivery._revoked = True
                 self.buffer.withdraw(delivery)
                 if grace > 0:
-                    self._unwanted.append(delivery)
+                    self._keeper.give_back(delivery)
                 else:
                     del self._held[arrival]
-        self._duty.ring()
+        self._keeper.go_on()
         self._receiving.go_on()
 
     def _lose(self, delivery: Delivery) -> None:
@@ -328,16 +366,17 @@ class Subscription(Holder, Taker):
         if not delivery._given:
             if not delivery._revoked:
                 self.buffer.withdraw(delivery)
+                self._receiving.go_on()
         elif self.on_lost is not None:
             self.on_lost(delivery)
 
-    # Receiving and keeping
+    # Receiving
 
     async def take(self, arrivals: Sequence[Arrival], started: int) -> None:
         """Take what was received; what comes too late goes back."""
         deliveries = [Delivery(arrival, self) for arrival in arrivals]
         if self._is_stopping:
-            if not self.is_closed:
+            with anyio.CancelScope(shield=True):
                 await self._release_quietly(deliveries)
             return
         now = monotonic()
@@ -347,27 +386,12 @@ class Subscription(Holder, Taker):
         self.buffer.push(deliveries)
         self.tracer.given(len(deliveries))
         if self.traces_receives:
+            leave_ambient()  # this task's, which is that of the block around the consumer
             self.tracer.received(deliveries, started)
         if self._leases.note(deliveries, now):
-            self._duty.ring()
+            self._keeper.go_on()
         self.on_arrival()
 
     def space(self) -> int:
         """Return how many to receive now, 0 for none."""
         return self._prefetch - len(self.buffer) if self._has_room() else 0
-
-    async def _keep(self) -> None:
-        with self._keeping:
-            while True:
-                unwanted, self._unwanted = self._unwanted, []
-                await self._release_quietly(unwanted)
-                try:
-                    await self._leases.review()
-                except Exception as error:  # noqa: BLE001 - it ends the consumer, which raises it
-                    self.fail(error)
-                    return
-                if self._unwanted:
-                    continue
-                due = self._leases.next_at
-                with anyio.move_on_after(None if due is None else max(0.0, due - monotonic())):
-                    await self._duty.wait()

@@ -13,10 +13,11 @@ from anyio.abc import TaskGroup
 
 from linkbus._batching import BatchLimits
 from linkbus._bell import Bell
+from linkbus._cancelled import failure
 from linkbus._delivery import Delivery
 from linkbus._handling import Handling, Unit
 from linkbus._subscription import Subscription
-from linkbus._tracing._processing import leave_ambient
+from linkbus._tracing._placing import leave_ambient
 
 
 class Workers:
@@ -86,11 +87,10 @@ class Workers:
     # Working
 
     async def _work(self) -> None:
-        leave_ambient()
         scope = anyio.CancelScope(shield=True)
         try:
             with scope:
-                while (unit := await self._next()) is not None:
+                while not scope.cancel_called and (unit := await self._next()) is not None:
                     await self._attempt(unit, scope)
         finally:
             self._count -= 1
@@ -101,10 +101,14 @@ class Workers:
         keys = unit.keys()
         delay: float | None = None
         self._running[scope] = unit
+        leave_ambient()  # where `run` was called, or what the handler before left behind
         try:
             delay = await self._handling.attempt(unit)
-        except Exception as error:  # noqa: BLE001 - it ends `run`, which raises it
-            self._subscription.fail(error)
+        except BaseException as error:
+            failed = failure(error, "settling")
+            if failed is None:
+                raise
+            self._subscription.fail(failed)  # it ends `run`, which raises it
         finally:
             del self._running[scope]
             if delay is None:
@@ -113,12 +117,17 @@ class Workers:
                 self._subscription.buffer.done(keys - unit.keys())
                 heappush(self._waiting, (monotonic() + delay, next(self._order), unit))
                 self._alarm.ring()
+            if self._limits is not None:  # a batch may have kept back work for several
+                self._wake()
 
     async def _next(self) -> Unit | None:
         """Return the next unit of work, or None when there will be no more."""
         while not self._is_stopping and self._subscription.failure is None:
             if self._again:
-                return self._again.popleft()
+                unit = self._again.popleft()
+                if self._forget_lost(unit):
+                    return unit
+                continue
             given, patience = self._given()
             if given:
                 return Unit(given)
@@ -181,13 +190,17 @@ class Workers:
                     await self._alarm.wait()
 
     def _bring_back(self, unit: Unit) -> None:
-        """Make a unit ready for its next attempt, without what was lost meanwhile."""
+        """Make a unit ready for its next attempt."""
+        if self._forget_lost(unit):
+            self._again.append(unit)
+        self._wake()
+
+    def _forget_lost(self, unit: Unit) -> bool:
+        """Take out of a unit what was lost since its attempt; False if nothing is left."""
         keys = unit.keys()
         unit.deliveries = [d for d in unit.deliveries if not d._lost]
         self._subscription.buffer.done(keys - unit.keys())
-        if unit.deliveries:
-            self._again.append(unit)
-        self._wake()
+        return bool(unit.deliveries)
 
     # Draining
 

@@ -60,6 +60,11 @@ class ConsumerTracer:
             measured(self._process), measured(self._receive), measured(self._settle)
         )
 
+    @property
+    def traces_receives(self) -> bool:
+        """Whether every poll of the transport has a span."""
+        return "receive" in self._core.config.spans
+
     def strip(self, headers: Headers) -> Headers:
         """Return headers without what the propagator writes."""
         return self._core.propagation.strip(headers)

@@ -46,12 +46,19 @@ class ProducerTracer:
         """Return the application's headers without what the propagator writes."""
         return self._core.propagation.strip(headers) if headers else headers
 
+    def begin(self, message: Message, mid: str) -> tuple[Carrier, Operation]:
+        """Start sending one message, with the id `mid`; return the context that leaves."""
+        if message.context is None and not otel_context.get_current():
+            tracer, meters = self._core.providers.current()
+            if tracer is None and meters is None:  # nothing to do, as fast as it can be
+                return _NOTHING, UNSEEN
+        return self._begin(message, mid)
+
     def _begin_untraced(self, message: Message, mid: str) -> tuple[Carrier, Operation]:
         return message.context or _NOTHING, UNSEEN
 
     @quiet(_begin_untraced)
-    def begin(self, message: Message, mid: str) -> tuple[Carrier, Operation]:
-        """Start sending one message, with the id `mid`; return the context that leaves."""
+    def _begin(self, message: Message, mid: str) -> tuple[Carrier, Operation]:
         core = self._core
         tracer, meters = core.providers.current()
         if tracer is None:

@@ -43,7 +43,7 @@ async def after(before: dict[int, int], kafka: Kafka, topic: str) -> dict[int, i
         now = await committed(kafka, topic)
         if now != before:
             return now
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a broker tells nobody that an offset was committed
     pytest.fail(f"nothing more was committed than {before}")
 
 
@@ -172,7 +172,7 @@ async def test_a_member_that_does_not_receive_stays(
     await send(transport, topic, 3)
     receiver = await members.join(transport, topic)
     held = await received(receiver, 1)
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(3.0)  # three sessions pass: that is the test
     assert members.lost == []
     held += await received(receiver, 2)
     assert await settled(receiver, held) == ["ok"] * 3

@@ -32,7 +32,7 @@ async def hangs(trial: Trial) -> None:
 @check()
 async def forgets_a_coroutine(trial: Trial) -> None:
     """Something is not awaited."""
-    anyio.sleep(1)
+    anyio.sleep(1)  # not awaited: that is the defect
 
 
 @check("groups", "durable")

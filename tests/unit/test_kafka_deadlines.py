@@ -16,7 +16,7 @@ async def test_what_ends_in_time_is_left_alone() -> None:
         pass
     with pytest.raises(KeyError), deadlines.limit():
         raise KeyError
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.03)  # the deadline passes after its block: nothing may happen
     with deadlines.limit():
         pass
     deadlines.close()
@@ -39,7 +39,7 @@ async def test_what_takes_too_long_is_a_timeout() -> None:
     async with asyncio.TaskGroup() as tasks:
         first = tasks.create_task(wait())
         with deadlines.limit():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # so that the two deadlines differ
         second = tasks.create_task(wait())
     assert min(first.result(), second.result()) > 0.045
     deadlines.close()
