@@ -8,8 +8,8 @@ from opentelemetry.trace import NoOpTracerProvider
 
 from linkbus import Headers, Tracing
 from linkbus._tracing._core import TracingCore
-from linkbus._tracing._process import UNPROCESSED
 from linkbus._tracing._incoming import Incoming
+from linkbus._tracing._process import UNPROCESSED
 from linkbus._tracing._processing import ConsumerTracer
 from linkbus.abc import Arrival
 from linkbus.testing import SpanRecorder
