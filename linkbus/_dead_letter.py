@@ -8,7 +8,35 @@ from linkbus._delivery import Delivery
 from linkbus._errors import DeliveryError, MessageError, TransportError
 from linkbus._own_header import carried, carrying
 from linkbus._producer import Producer
+from linkbus._seam import Outcome
 from linkbus._tracing._operation import error_type
+
+
+class DeadLetters:
+    """Where messages go that nobody here can take.
+
+    Args:
+        producer: Of the dead-letter destination, if the application named one.
+        native: Whether the broker has dead letters of its own.
+
+    Attributes:
+        exist: Whether there is such a place.
+    """
+
+    def __init__(self, producer: Producer | None, *, native: bool) -> None:
+        self._producer = producer
+        self.exist = native or producer is not None
+
+    async def send(self, deliveries: Sequence[Delivery], error: BaseException | None) -> Outcome:
+        """Send copies, where a destination was named; return how to settle the deliveries.
+
+        Raises:
+            DeliveryError: A copy was not confirmed; those before it may have been.
+        """
+        if self._producer is None:
+            return Outcome.REJECT
+        await send_copies(self._producer, deliveries, error)
+        return Outcome.ACK
 
 
 async def send_copies(

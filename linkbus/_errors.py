@@ -52,6 +52,9 @@ class SendError(TransportError):
         super().__init__(message, retryable=result.retryable)
         self.result = result
 
+    def __reduce__(self) -> tuple[type[SendError], tuple[str, SendResult]]:
+        return type(self), (str(self), self.result)
+
 
 class SettleError(TransportError):
     """A settlement came too late or failed; the message may be delivered again."""

@@ -198,12 +198,12 @@ class Handling:
         """Dead-letter or reject what the handler cannot take."""
         subscription = self._subscription
         logger.error("giving up on %s after %d attempts", left, unit.runs, exc_info=error)
-        if not subscription.can_reject():
+        if not subscription.dead_letters.exist:
             await self._release(left, process, error)
             msg = f"handling {left[0]} failed for good: {no_dead_letter(left[0].source)}"
             raise DeliveryError(msg) from error
         try:
-            outcome = await subscription.send_dead_letters(left, error)
+            outcome = await subscription.dead_letters.send(left, error)
         except Exception:
             await self._release(left, process, error)
             raise

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from linkbus._bell import Bell
 from linkbus._buffer import Buffer
-from linkbus._dead_letter import send_copies
+from linkbus._dead_letter import DeadLetters
 from linkbus._delivery import Delivery, Holder, settle_error
 from linkbus._errors import DeliveryError, UsageError
 from linkbus._keeping import Keeper
@@ -71,7 +71,7 @@ class Subscription(Holder, Taker):
         self._group = group
         self._prefetch = prefetch
         self._wanted = 0
-        self._dead_letter = dead_letter
+        self.dead_letters = DeadLetters(dead_letter, native=self.capabilities.native_dead_letter)
         self._held: dict[Arrival, Delivery] = {}
         self._arrived = Bell()
         self._left = anyio.Event()
@@ -120,6 +120,10 @@ class Subscription(Holder, Taker):
         self._is_stopping = True
         self._receiving.stop(cancel=self.capabilities.receive_cancel_safe)
 
+    def hurry(self) -> None:
+        """Be quick from now on: what cannot be settled soon comes again by itself."""
+        self._settler.patience = _CLOSING_PATIENCE
+
     async def release_unstarted(self) -> None:
         """Give back all that was not given to the application."""
         await self._release_quietly(self.buffer.withdraw_all())
@@ -148,7 +152,7 @@ class Subscription(Holder, Taker):
             self._is_closing = True
             return
         self._is_closing = True
-        self._settler.patience = _CLOSING_PATIENCE
+        self.hurry()
         self.stop_receiving()
         try:
             await self._release_all()
@@ -295,25 +299,12 @@ class Subscription(Holder, Taker):
 
     def can_reject(self) -> bool:
         """Whether a message that nobody takes has a place to go."""
-        return self._dead_letter is not None or self.capabilities.native_dead_letter
-
-    async def send_dead_letters(
-        self, deliveries: Sequence[Delivery], error: BaseException | None
-    ) -> Outcome:
-        """Send the copies, if there is a dead-letter destination; return how to settle.
-
-        Raises:
-            DeliveryError: A copy was not confirmed.
-        """
-        if self._dead_letter is None:
-            return Outcome.REJECT
-        await send_copies(self._dead_letter, deliveries, error)
-        return Outcome.ACK
+        return self.dead_letters.exist
 
     async def reject(self, delivery: Delivery, process: Process | None) -> str:
         """Dead-letter a claimed delivery, or reject it natively; return the outcome."""
         try:
-            outcome = await self.send_dead_letters([delivery], None)
+            outcome = await self.dead_letters.send([delivery], None)
         except DeliveryError:
             await self.settle_late([delivery], Outcome.RELEASE, process)
             raise

@@ -218,6 +218,7 @@ class Workers:
                 await self._all_ended()
         finally:
             await self._cancel_handlers()
+            self._subscription.hurry()
             for unit in [*self._again, *(waiting[2] for waiting in self._waiting)]:
                 await self._subscription.release_held(unit.deliveries)
             await self._subscription.release_unstarted()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
@@ -47,7 +47,7 @@ class Tracing:
     propagator: TextMapPropagator | None = None
     max_links: int = 100
     inbound: Inbound = "trust"
-    spans: frozenset[ExtraSpan] = frozenset()
+    spans: AbstractSet[ExtraSpan] = frozenset()
 
     def __post_init__(self) -> None:
         checked_relation(self.relation)
@@ -56,7 +56,7 @@ class Tracing:
         if self.max_links < 1:
             msg = f"Tracing(max_links={self.max_links}): a span needs at least 1"
             raise UsageError(msg)
-        spans = frozenset(cast("Iterable[ExtraSpan]", self.spans))
+        spans = frozenset(self.spans)
         for name in spans:
             if name not in get_args(ExtraSpan):
                 raise UsageError(_wrong("spans", name, ExtraSpan))

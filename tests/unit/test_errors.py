@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from linkbus import (
@@ -56,3 +58,10 @@ def test_a_send_error_has_the_result(retryable: bool):
     error = SendError("lost", result)
     assert error.result is result
     assert error.retryable is retryable
+
+
+def test_a_send_error_crosses_processes():
+    """Pickled and back, it still has its text and its result."""
+    error = SendError("lost", SendResult(SendStatus.UNKNOWN, "7"))
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (str(again), again.result) == ("lost", error.result)
