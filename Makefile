@@ -27,7 +27,7 @@ check: $(VENV)/dev.stamp  ## Lint, formatting and types only.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:  ## Delete the environment, the brokers' files and everything else that was made.
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .coverage build dist
