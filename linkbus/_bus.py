@@ -196,9 +196,10 @@ def connect(
     try:
         factory = entry.load()
     except ImportError as error:
+        package = entry.dist.name if entry.dist else "linkbus"
         msg = (
-            f"the transport {parts.scheme!r} needs {error.name or error}: "
-            f'install it with pip install "linkbus[{parts.scheme}]"'
+            f"the transport {parts.scheme!r} of {package} needs {error.name or error}: "
+            f'install it, for linkbus\'s own with pip install "linkbus[{parts.scheme}]"'
         )
         raise ConnectError(msg) from error
     bare = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))

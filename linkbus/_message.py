@@ -13,6 +13,7 @@ from linkbus._text import to_bytes, to_text
 __all__ = ["Headers", "Message", "new_id"]
 
 _set = object.__setattr__
+_NO_HEADERS = Headers()
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -59,7 +60,9 @@ class Message:
             raise MessageError(msg)
         _set(self, "body", body)
         _set(self, "key", None if key is None else to_text(key))
-        _set(self, "headers", headers if type(headers) is Headers else Headers(headers))
+        if type(headers) is not Headers:
+            headers = Headers(headers) if headers else _NO_HEADERS
+        _set(self, "headers", headers)
         _set(self, "id", None if id is None else to_text(id))
         _set(self, "context", None if context is None else _as_context(context))
 

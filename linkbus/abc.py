@@ -89,7 +89,8 @@ class Transport(ABC):
     async def open(self) -> None:
         """Connect to the broker; called once, before everything else.
 
-        If it raises or is cancelled, it leaves nothing open; `aclose` is not called.
+        If it raises or is cancelled, it leaves nothing open: `aclose` is not called, and
+        `open` may be called again.
 
         Raises:
             ConnectError: The broker was not reached, or it refused us.
