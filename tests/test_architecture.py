@@ -49,9 +49,7 @@ OPENTELEMETRY = {
     "context",
     "metrics",
     "propagate",
-    "propagators",
     "trace",
-    "attributes",
 }
 """What the core's tracing may import of OpenTelemetry: its API, never the SDK."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.propagate import textmap  # type: ignore[attr-defined] # a part of it
 from opentelemetry.trace import TracerProvider
 
 from linkbus._errors import UsageError
@@ -44,7 +44,7 @@ class Tracing:
     relation: Relation = "link"
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
-    propagator: TextMapPropagator | None = None
+    propagator: textmap.TextMapPropagator | None = None
     max_links: int = 100
     inbound: Inbound = "trust"
     spans: AbstractSet[ExtraSpan] = frozenset()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from opentelemetry import baggage, propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.propagate import textmap  # type: ignore[attr-defined] # a part of it
 
 from linkbus._headers import Headers
 from linkbus._tracing._quiet import logger
@@ -62,12 +62,12 @@ INVALID = Creation(None, {}, invalid=True)
 class Propagation:
     """Reads and writes contexts with one propagator, or with the global one in force."""
 
-    def __init__(self, propagator: TextMapPropagator | None = None) -> None:
+    def __init__(self, propagator: textmap.TextMapPropagator | None = None) -> None:
         self._given = propagator
-        self._known: TextMapPropagator | None = None
+        self._known: textmap.TextMapPropagator | None = None
         self._fields: dict[str, str] = {}
 
-    def _current(self) -> TextMapPropagator:
+    def _current(self) -> textmap.TextMapPropagator:
         """Return the propagator, with the names of its headers known, by their lower case."""
         propagator = self._given or propagate.get_global_textmap()
         if propagator is not self._known:
@@ -115,7 +115,7 @@ class Propagation:
         return creation
 
 
-def _fields(propagator: TextMapPropagator) -> dict[str, str]:
+def _fields(propagator: textmap.TextMapPropagator) -> dict[str, str]:
     try:
         return {name.lower(): name for name in propagator.fields}
     except Exception:  # noqa: BLE001 - a propagator may raise anything, tracing nothing
@@ -138,7 +138,7 @@ def _take(found: dict[str, str], field: str, value: str) -> bool:
     return True
 
 
-def _extracted(propagator: TextMapPropagator, carrier: dict[str, str]) -> Creation:
+def _extracted(propagator: textmap.TextMapPropagator, carrier: dict[str, str]) -> Creation:
     try:
         context = propagator.extract(carrier, Context())
         span = trace.get_current_span(context).get_span_context()
