@@ -6,6 +6,9 @@
   client that does not stop in time is abandoned: its tasks are cancelled and its
   connections dropped.
   https://github.com/aio-libs/aiokafka/issues/647
+- The callback with which a sender fails what is pending fails itself, with an error that
+  reaches only the event loop, where there is no transaction. So an abandoned producer is
+  relieved of it.
 - A member whose coordinator is unknown leaves without a word, and the group waits for it
   until its session ends. So the coordinator is looked for first.
 - A background task of a consumer may end without a word, and `getmany` then waits for ever.
@@ -126,7 +129,9 @@ async def _abandon_producer(producer: AIOKafkaProducer, stopping: asyncio.Future
         batch._drain_waiter.add_done_callback(_retrieve)
     accumulator.fail_all(ProducerClosed())
     sender = producer._sender.sender_task
-    await _cancel([] if sender is None else [sender])
+    if sender is not None:
+        sender.remove_done_callback(producer._sender._fail_all)
+        await _cancel([sender])
     await _cancel([stopping])
     await _within_a_second(producer.client.close())
 
