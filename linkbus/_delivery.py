@@ -89,6 +89,8 @@ class Delivery(Incoming):
 
     def __init__(self, arrival: Arrival, holder: Holder) -> None:
         super().__init__(arrival, holder.tracer)
+        if not holder.capabilities.counts_deliveries:
+            self.attempt = 1
         self._holder = holder
         self._process: Process | None = None
         self._outcome: str | None = None
@@ -355,7 +357,10 @@ def mixed_outcome(deliveries: Sequence[Delivery]) -> str | None:
 
 def settle_error(delivery: Delivery, result: SettleResult) -> SettleError:
     """Return the error of a settlement that does not count."""
-    why = "came too late" if result.status is SettleStatus.STALE else f"failed ({result.error})"
+    if result.status is SettleStatus.STALE:
+        why = "came too late"
+    else:
+        why = "failed" if result.error is None else f"failed ({result.error})"
     msg = (
         f"settling a message from {delivery.source!r} {why}: it may be delivered again; "
         "make the work on it repeatable"

@@ -51,8 +51,9 @@ class Outgoing:
         """Return why the transport cannot take a message, or None."""
         can = self._capabilities
         if headers:
-            if can.max_headers is not None and len(headers) > can.max_headers:
-                return self._error(f"it has {len(headers)} headers, of at most {can.max_headers}")
+            count = len(headers) - len(headers.get_all(NAME))
+            if can.max_headers is not None and count > can.max_headers:
+                return self._error(f"it has {count} headers, of at most {can.max_headers}")
             if not can.repeated_headers and len(set(headers)) < len(headers):
                 return self._error("it repeats a header, which this transport cannot carry")
         if can.max_message_bytes is not None:

@@ -24,6 +24,7 @@ from linkbus._tracing._sending import ProducerTracer
 from linkbus.abc import Transport
 
 _SENT = SendStatus.SENT
+_ONE_SENT = (None,)
 Pairs = Mapping[str, object] | Iterable[tuple[str, object]]
 
 
@@ -116,13 +117,13 @@ class Producer:
             if _may_retry(results[0]):
                 await self._retry(transport, [envelope], results)
         except BaseException as error:
-            operation.end(error_type(error), sent=1)
+            operation.end(error_type(error), sent=(error_type(error),))
             raise
         result = results[0]
         if result.status is _SENT:
-            operation.end(None, sent=1)
+            operation.end(None, sent=_ONE_SENT)
             return result
-        operation.end(_reason(result), sent=1)
+        operation.end(_reason(result), sent=(_reason(result),))
         raise self._error(result)
 
     async def send_batch(self, messages: Iterable[Message]) -> list[SendResult]:
@@ -203,12 +204,12 @@ class Producer:
             sent = await self._round(transport, envelopes)
             await self._retry(transport, envelopes, sent)
         except BaseException as error:
-            operation.end(error_type(error), sent=len(envelopes))
+            operation.end(error_type(error), sent=[error_type(error)] * len(envelopes))
             raise
         for (index, _, _), result in zip(good, sent, strict=True):
             results[index] = result
-        failure = next((r for r in results if r is not None and r.status is not _SENT), None)
-        operation.end(None if failure is None else _reason(failure), sent=len(envelopes))
+        reasons = [_reason(r) for r in results if r is not None]
+        operation.end(next(filter(None, reasons), None), sent=[_reason(result) for result in sent])
 
     async def _retry(
         self, transport: Transport, envelopes: Sequence[Envelope], results: list[SendResult]
@@ -281,8 +282,11 @@ def _may_retry(result: SendResult) -> bool:
     return result.retryable and result.status is SendStatus.FAILED
 
 
-def _reason(failure: SendResult) -> str:
-    return str(failure.status) if failure.error is None else error_type(failure.error)
+def _reason(result: SendResult) -> str | None:
+    """Return the `error.type` of a result, None if it was sent."""
+    if result.status is _SENT:
+        return None
+    return result.status.value if result.error is None else error_type(result.error)
 
 
 def _with_id(result: SendResult, envelope: Envelope) -> SendResult:

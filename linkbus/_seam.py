@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Literal
 
 from linkbus._headers import Headers
-from linkbus._own_header import carrying
+from linkbus._own_header import NAME, carrying
+from linkbus._text import to_text
 
 _NO_HEADERS = Headers()
 _NO_CONTEXT: Mapping[str, str] = {}
@@ -40,8 +41,9 @@ class Capabilities:
         max_batch: The most envelopes in one `send`; None: no limit.
         max_message_bytes: The most bytes of body, key and the application's headers
             together. The transport keeps room for the trace context beyond that.
-        max_headers: The most headers of a message. The application may use all of them:
-            trace context then stays out of `wire_headers`, and is in `context` only.
+        max_headers: The most headers of a message, besides the one named `linkbus`. The
+            application may use all of them: trace context then stays out of
+            `wire_headers`, and is in `context` only.
         durable: A confirmed message survives a restart of the broker.
         receive_cancel_safe: `Receiver.receive` may be cancelled without loss or delay.
     """
@@ -160,7 +162,7 @@ class Arrival:
     Args:
         id: The id it was sent with, if the broker kept one.
         body: The content.
-        key: The key it was sent with, as stable text.
+        key: The key it was sent with; bytes become stable text.
         headers: All that the broker had, the trace context included: `Headers.received`.
         attempt: How often the broker has given it, from 1; 1 where it does not count.
         sent_at: When it was sent, in seconds since the epoch, if known.
@@ -199,7 +201,7 @@ class Arrival:
         *,
         id: str | None,  # noqa: A002 - the word of the public API
         body: bytes,
-        key: str | None = None,
+        key: str | bytes | None = None,
         headers: Headers = _NO_HEADERS,
         attempt: int = 1,
         sent_at: float | None = None,
@@ -210,8 +212,8 @@ class Arrival:
     ) -> None:
         self.id = id
         self.body = body
-        self.key = key
-        self.headers = headers
+        self.key = key if key is None or type(key) is str else to_text(key)
+        self.headers = headers if type(headers) is Headers else Headers(headers)
         self.attempt = attempt
         self.sent_at = sent_at
         self.receipt = receipt
@@ -278,7 +280,8 @@ def _merged(headers: Headers, context: Mapping[str, str], max_headers: int | Non
         return Headers.stable(context.items())
     replaced = {name.lower() for name in context}
     pairs = [pair for pair in headers.items() if pair[0].lower() not in replaced]
-    if max_headers is None or len(pairs) + len(context) <= max_headers:
+    if max_headers is None:
         return Headers.stable([*pairs, *context.items()])
+    room = max_headers - sum(name != NAME for name, _ in pairs)
     by_worth = sorted(context.items(), key=lambda pair: _WORTH.get(pair[0].lower(), 0))
-    return Headers.stable([*pairs, *by_worth[: max(0, max_headers - len(pairs))]])
+    return Headers.stable([*pairs, *by_worth[: max(0, room)]])

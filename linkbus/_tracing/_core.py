@@ -43,9 +43,15 @@ def operation(base: Attributes, name: str) -> Attributes:
     return {**base, n.OPERATION_NAME: name, n.OPERATION_TYPE: name}
 
 
-def measured(attributes: Attributes) -> Attributes:
-    """Return those attributes of a span that the conventions give to metrics too."""
-    return {name: value for name, value in attributes.items() if name not in n.SPANS_ONLY}
+def measured(attributes: Attributes, *, of_operation: bool) -> Attributes:
+    """Return those attributes of a span that the conventions give to metrics too.
+
+    Args:
+        attributes: The span's.
+        of_operation: For the duration of an operation, which alone has its type.
+    """
+    left_out = {n.CLIENT_ID} if of_operation else {n.CLIENT_ID, n.OPERATION_TYPE}
+    return {name: value for name, value in attributes.items() if name not in left_out}
 
 
 def ambient() -> trace.SpanContext | None:

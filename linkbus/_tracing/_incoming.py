@@ -65,9 +65,7 @@ def facts_of(one: Incoming, shared: Mapping[str, str | int]) -> Attributes:
 
 
 def shared_facts(incoming: Sequence[Incoming]) -> dict[str, str | int]:
-    """Return the broker's facts that all of several messages share."""
-    if len(incoming) == 1:  # facts about one message are about that message
-        return {}
+    """Return the broker's facts that all messages share."""
     shared = dict(incoming[0]._arrival.attributes)
     for one in incoming:
         if not shared:

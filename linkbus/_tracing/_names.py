@@ -13,8 +13,7 @@ MESSAGE_ID = "messaging.message.id"
 BODY_SIZE = "messaging.message.body.size"
 BATCH_COUNT = "messaging.batch.message_count"
 ERROR_TYPE = "error.type"
-SPANS_ONLY = frozenset({OPERATION_TYPE, "messaging.client.id"})
-"""Not on metrics: one follows from another attribute, the other has too many values."""
+CLIENT_ID = "messaging.client.id"
 
 # Not in the registry: linkbus's own.
 RELATION = "linkbus.link.relation"

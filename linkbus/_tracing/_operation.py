@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from time import perf_counter
 
 from opentelemetry import trace
@@ -11,6 +13,8 @@ from linkbus._tracing import _names as n
 from linkbus._tracing._links import Attributes
 from linkbus._tracing._metrics import Meters
 from linkbus._tracing._quiet import quiet
+
+Reasons = Sequence[str | None]
 
 
 class Operation:
@@ -32,16 +36,16 @@ class Operation:
         self._attributes = attributes
         self._started = perf_counter()
 
-    def _nothing(self, reason: str | None, *, sent: int = 0) -> None:  # as end
+    def _nothing(self, reason: str | None, *, sent: Reasons = ()) -> None:  # as end
         return None
 
     @quiet(_nothing)
-    def end(self, reason: str | None, *, sent: int = 0) -> None:
+    def end(self, reason: str | None, *, sent: Reasons = ()) -> None:
         """End it.
 
         Args:
             reason: The `error.type` where it failed, else None.
-            sent: How many messages it attempted to send.
+            sent: For each message that it attempted to send, the `error.type`, or None.
         """
         meters = self._meters
         if meters is not None:  # first: what a span processor raises must not cost a number
@@ -50,7 +54,7 @@ class Operation:
                 attributes = {**attributes, n.ERROR_TYPE: reason}
             meters.operation.record(perf_counter() - self._started, attributes)
             if sent:
-                meters.sent.add(sent, attributes)
+                _count(meters, sent, self._attributes)
         span = self._span
         if span is not None:
             if reason is not None:
@@ -64,11 +68,18 @@ class _Unseen(Operation):
 
     __slots__ = ()
 
-    def end(self, reason: str | None, *, sent: int = 0) -> None:
+    def end(self, reason: str | None, *, sent: Reasons = ()) -> None:
         """Do nothing."""
 
 
 UNSEEN: Operation = _Unseen(None, None, {})
+
+
+def _count(meters: Meters, sent: Reasons, attributes: Attributes) -> None:
+    """Count the messages that were attempted, apart by what became of them."""
+    common = {name: value for name, value in attributes.items() if name != n.OPERATION_TYPE}
+    for reason, count in Counter(sent).items():
+        meters.sent.add(count, common if reason is None else {**common, n.ERROR_TYPE: reason})
 
 
 def error_type(error: BaseException) -> str:

@@ -32,6 +32,7 @@ class _Measured(NamedTuple):
     process: Attributes
     receive: Attributes
     settle: Attributes
+    consumed: Attributes
 
 
 class ConsumerTracer:
@@ -57,7 +58,10 @@ class ConsumerTracer:
         self._receive = operation(base, "receive")
         self._settle = operation(base, "settle")
         self._measured = _Measured(
-            measured(self._process), measured(self._receive), measured(self._settle)
+            measured(self._process, of_operation=False),
+            measured(self._receive, of_operation=True),
+            measured(self._settle, of_operation=True),
+            measured(self._receive, of_operation=False),
         )
 
     @property
@@ -94,7 +98,7 @@ class ConsumerTracer:
         """Count messages that the application is given."""
         _, meters = self._core.providers.current()
         if meters is not None:
-            meters.consumed.add(count, self._measured.receive)
+            meters.consumed.add(count, self._measured.consumed)
 
     def _unprocessed(self, incoming: Incoming, previous: SpanContext | None) -> Process:
         return UNPROCESSED
@@ -151,9 +155,10 @@ class ConsumerTracer:
         if tracer is None:
             return self._untraced(incoming, meters, None)
         shared = shared_facts(incoming)
+        on_span = shared if len(incoming) > 1 else {}  # one message's own are on its link too
         gathered = Gathered()
         for one in incoming:
-            gathered.take(one.creation(), facts_of(one, shared))
+            gathered.take(one.creation(), facts_of(one, on_span))
         attributes: Attributes = {
             **self._process,
             **shared,
@@ -193,10 +198,16 @@ class ConsumerTracer:
         if tracer is None:
             return
         shared = shared_facts(incoming)
+        on_span = shared if len(incoming) > 1 else {}  # one message's own are on its link too
         gathered = Gathered()
         for one in incoming:
-            gathered.take(one.creation(), facts_of(one, shared))
-        attributes: Attributes = {**self._receive, **shared, n.BATCH_COUNT: len(incoming)}
+            gathered.take(one.creation(), facts_of(one, on_span))
+        attributes: Attributes = {
+            **self._receive,
+            **shared,
+            n.BATCH_COUNT: len(incoming),
+            n.LINK_COUNT: len(gathered),
+        }
         links = gathered.links()
         name = f"receive {self._source}"
         current = otel_context.get_current()
@@ -234,7 +245,7 @@ class ConsumerTracer:
         incoming: Sequence[Incoming],
         process: Process | None,
     ) -> Operation:
-        attributes: Attributes = dict(self._settle)
+        attributes: Attributes = {**self._settle, **shared_facts(incoming)}
         context = otel_context.get_current()
         gathered = Gathered()
         if process is None:

@@ -130,7 +130,7 @@ class ProducerTracer:
             base = self._core.base(self._destination)
             self._create = operation(base, "create")
             self._send = operation(base, "send")
-            self._measured = measured(self._send)
+            self._measured = measured(self._send, of_operation=True)
         return self._send
 
     def _metrics(self) -> Attributes:
@@ -184,6 +184,8 @@ class ProducerTracer:
             if own is not None and own[1].is_valid:
                 gathered.add(own[1], {n.MESSAGE_ID: mid})
         links = gathered.links()
+        if n.BATCH_COUNT in attributes:
+            attributes[n.LINK_COUNT] = len(links)
         context = otel_context.get_current()
         plan = SpanPlan(self._name, kind, context, links, len(links), attributes)
         return start(tracer, plan, self._core.config.max_links)

@@ -215,5 +215,4 @@ def _read_mapping(stored: object) -> Creation:
         pairs = [(str(name), str(value)) for name, value in stored.items()]
     except Exception:  # noqa: BLE001 - stored things are of any class, tracing nothing
         return INVALID
-    creation = Propagation().read(pairs)
-    return INVALID if pairs and creation.span is None else creation
+    return Propagation().read(pairs)

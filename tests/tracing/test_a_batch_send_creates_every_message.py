@@ -69,6 +69,7 @@ async def test_attributes(bus, spans):
         "messaging.operation.name": "send",
         "messaging.operation.type": "send",
         "messaging.batch.message_count": 2,
+        "linkbus.link.count": 2,
     }
     assert link_facts(only(spans, "send orders")) == [
         {"messaging.message.id": first.id},

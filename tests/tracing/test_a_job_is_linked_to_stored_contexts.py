@@ -139,8 +139,6 @@ def test_what_is_missing(spans, nothing):
         {"traceparent": "junk"},
         {"traceparent": None},
         {"traceparent": b"\xff"},
-        {1: 2},
-        {"unknown": "x"},
         Unreadable(a=1),
         trace.INVALID_SPAN_CONTEXT,
         Message(b"", context={"traceparent": "junk"}),
@@ -153,6 +151,16 @@ def test_what_is_garbage(spans, garbage):
     with linked_span("nightly report", [garbage, TRACEPARENT]) as span:
         span.link(garbage)
     assert counts(only(spans, "nightly report")) == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    "stranger", [{1: 2}, {"unknown": "x"}, {"baggage": "a=b"}, {"tracestate": "a=b"}], ids=repr
+)
+def test_what_has_no_context(spans, stranger):
+    """A mapping without any header of the propagator's is missing a context, as a message is."""
+    with linked_span("nightly report", [stranger, TRACEPARENT]) as span:
+        span.link(stranger)
+    assert counts(only(spans, "nightly report")) == (1, 2, 0)
 
 
 def test_each_context_once(spans):

@@ -67,6 +67,7 @@ async def test_attributes(bus, spans):
         "messaging.destination.name": "orders",
         "messaging.consumer.group.name": "billing",
         "messaging.batch.message_count": 2,
+        "linkbus.link.count": 2,
     }
     ids_on_links = [
         fact["messaging.message.id"] for fact in link_facts(only(spans, "receive orders"))

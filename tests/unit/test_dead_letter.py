@@ -38,7 +38,7 @@ async def test_a_copy_tells_where_it_comes_from():
     """Context, source, id, attempts and the type of the error, never its text."""
     headers = Headers({"traceparent": CONTEXT, "tracestate": "v=1"})
     one = Arrival(id="7", body=b"x", headers=headers, attempt=3)
-    (copy,) = await copies_of(one, error=ValueError("secret"))
+    (copy,) = await copies_of(one, error=ValueError("secret"), counts_deliveries=True)
     assert carried(copy.headers)["origin"] == {
         "traceparent": CONTEXT,
         "tracestate": "v=1",

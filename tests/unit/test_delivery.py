@@ -70,12 +70,19 @@ async def test_it_shows_all_that_arrived():
         sent_at=1.5,
         raw=raw,
     )
-    async with consuming() as (consumer, receiver):
+    async with consuming(counts_deliveries=True) as (consumer, receiver):
         it = await one_of(consumer, receiver, what)
         assert (it.id, it.body, it.key, it.key_bytes) == ("7", b"secret", "k\udcff", b"k\xff")
         assert (it.attempt, it.sent_at, it.raw, it.source) == (3, 1.5, raw, "orders")
         assert it.headers == what.headers
         assert repr(it) == "<Delivery 7 from 'orders', attempt 3>"
+
+
+async def test_an_attempt_that_the_broker_does_not_count_is_the_first():
+    """Whatever an arrival says, where the capability is missing."""
+    async with consuming() as (consumer, receiver):
+        it = await one_of(consumer, receiver, Arrival(id="7", body=b"x", attempt=3))
+        assert it.attempt == 1
 
 
 async def test_its_message_is_ready_to_be_sent_on():

@@ -158,3 +158,16 @@ def test_the_contract_is_prose():
         for name, method in vars(cls).items():
             if inspect.isfunction(method):
                 assert len(inspect.getdoc(method) or "") > 80, name
+
+
+def test_an_arrival_has_stable_text():
+    """A key in bytes and headers as a mapping become what the application reads."""
+    it = Arrival(id="7", body=b"x", key=b"\xffk", headers={"a": b"\xff"})  # type: ignore[arg-type]
+    assert (it.key, it.headers) == ("\udcffk", Headers({"a": b"\xff"}))
+
+
+def test_the_header_of_linkbus_has_a_place_of_its_own():
+    """It does not count against the most headers, nor take the place of the context."""
+    headers = Headers([("a", "1"), ("linkbus", "{}")])
+    it = Envelope("7", b"x", None, headers, {"traceparent": "t", "baggage": "b"}, max_headers=2)
+    assert list(it.wire_headers) == ["a", "linkbus", "traceparent"]

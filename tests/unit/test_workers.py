@@ -543,7 +543,8 @@ async def test_closing_the_bus_ends_run():
 
 async def test_releasing_in_a_handler_releases_what_waits_behind_it():
     """A handler's release gives back the held ones of its key too, so that order is kept."""
-    async with scripted(redelivers=True, ordering="key") as (bus, transport):
+    counting = scripted(redelivers=True, ordering="key", counts_deliveries=True)
+    async with counting as (bus, transport):
         seen: list[tuple[str | None, int]] = []
 
         async def handle(delivery: Delivery) -> None:
