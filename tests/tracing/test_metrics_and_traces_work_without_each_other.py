@@ -137,6 +137,21 @@ async def test_failures(measured, reader):
     assert points(reader, "linkbus.queue.wait") == [("process", "", 1)]
 
 
+async def test_each_message_of_a_batch_has_its_own_error(measured, reader):
+    """Two that were sent and one that failed are counted apart; the operation failed once."""
+    good = measured.transport.send
+
+    async def refusing(destination, batch):
+        sent = await good(destination, batch[:-1])
+        return [*sent, linkbus.SendResult(linkbus.SendStatus.FAILED)]
+
+    measured.transport.send = refusing
+    await measured.producer("orders").send_batch([Message(b"1"), Message(b"2"), Message(b"3")])
+    sent = points(reader, "messaging.client.sent.messages")
+    assert sorted(sent) == [("send", "", 2), ("send", "failed", 1)]
+    assert points(reader, "messaging.client.operation.duration") == [("send", "failed", 1)]
+
+
 async def test_an_explicit_receive(measured, reader):
     """A receive of the application is timed, and so is a settlement without a block."""
     await measured.producer("orders").send(b"order")
