@@ -204,7 +204,7 @@ class Handling:
             raise DeliveryError(msg) from error
         try:
             outcome = await subscription.dead_letters.send(left, error)
-        except Exception:
+        except Exception:  # whatever stopped the copies, the message must not stay held
             await self._release(left, process, error)
             raise
         except BaseException as cancelled:

@@ -103,7 +103,7 @@ class Envelope:
             can place it elsewhere. May be empty.
 
     Args:
-        max_headers: The most pairs in `wire_headers`, see there.
+        max_headers: The most pairs in `wire_headers`, besides the header `linkbus`.
     """
 
     __slots__ = ("_max_headers", "_wire", "body", "context", "headers", "id", "key")

@@ -175,7 +175,7 @@ class Subscription(Holder, Taker):
     async def _leave(self, receiver: Receiver) -> None:
         try:
             await receiver.aclose()
-        except Exception:
+        except Exception:  # what was settled is settled, and the rest has to be closed too
             logger.exception("closing the receiver of %r failed", self.source)
         finally:
             await self._receiving.aclose()

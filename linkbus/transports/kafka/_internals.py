@@ -63,7 +63,7 @@ async def start(client: Client, timeout: float) -> None:
     except asyncio.CancelledError:
         _goes_on(_undo(client, starting))
         raise
-    except Exception:
+    except Exception:  # whatever it was, nothing may stay open
         await _goes_on(_undo(client, starting))
         raise
 
