@@ -1,29 +1,43 @@
 """Fixtures with real brokers; load this module as a pytest plugin.
 
 Brokers are started when the tests are collected and some of them need one: not within a
-test, whose time is limited, and once for all of them.
+test, whose time is limited, and once for all of them. Each kind has two: one that tests
+share, and one that tests may kill.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 
+from tests.brokers.elasticmq import ElasticMQ, create_queue
 from tests.brokers.kafka import KafkaBroker
-from tests.brokers.maven import Unavailable
+from tests.brokers.process import BrokerProcess
+from tests.brokers.programs import Unavailable
+from tests.brokers.rabbitmq import RabbitMQBroker
 from tests.brokers.topics import create_topic
 
-GIVEN = "LINKBUS_TEST_KAFKA"
-"""Names a running broker, `host:port`, to use instead."""
 REQUIRED = "LINKBUS_REQUIRE_BROKERS"
 """With "1", a broker that cannot be started fails the tests that need it."""
+GIVEN = {
+    "kafka": "LINKBUS_TEST_KAFKA",
+    "rabbitmq": "LINKBUS_TEST_RABBITMQ",
+    "sqs": "LINKBUS_TEST_SQS",
+}
+"""Each names a running broker to use instead: `host:port`, an AMQP URL, an endpoint's URL."""
 
-_FIXTURES = ("kafka", "kafka_to_kill")
+_KINDS: Mapping[str, Callable[[], BrokerProcess]] = {
+    "kafka": KafkaBroker,
+    "rabbitmq": RabbitMQBroker,
+    "sqs": ElasticMQ,
+}
+_BROKERS = pytest.StashKey[dict[str, BrokerProcess | Unavailable]]()
 
-Brokers = dict[str, KafkaBroker | Unavailable]
-_BROKERS = pytest.StashKey[Brokers]()
+Broker = TypeVar("Broker", bound=BrokerProcess)
 
 
 class Kafka:
@@ -43,20 +57,62 @@ class Kafka:
         return create_topic(self.bootstrap, partitions=partitions, config=config)
 
 
+class RabbitMQ:
+    """A RabbitMQ to test against.
+
+    Attributes:
+        url: Its AMQP URL, with credentials.
+        broker: The process, unless the broker was given by name.
+    """
+
+    def __init__(self, url: str, broker: RabbitMQBroker | None = None) -> None:
+        self.url = url
+        self.broker = broker
+
+
+class SQS:
+    """A server of SQS to test against.
+
+    Attributes:
+        endpoint: Its URL.
+        broker: The process, unless the server was given by name.
+    """
+
+    def __init__(self, endpoint: str, broker: ElasticMQ | None = None) -> None:
+        self.endpoint = endpoint
+        self.broker = broker
+
+    def create_queue(
+        self, *, fifo: bool = False, attributes: Mapping[str, str] | None = None
+    ) -> str:
+        """Create a queue and return its name."""
+        if self.broker is not None:
+            return self.broker.create_queue(fifo=fifo, attributes=attributes)
+        return create_queue(self.endpoint, fifo=fifo, attributes=attributes)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the brokers that the collected tests need."""
+    """Start the brokers that the collected tests need, together."""
     brokers = session.config.stash.setdefault(_BROKERS, {})
-    if session.config.option.collectonly or os.environ.get(GIVEN):
+    if session.config.option.collectonly:
         return
     asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    for name in asked.intersection(_FIXTURES):
-        brokers[name] = _started()
+    needed = [
+        (name, kind)
+        for kind in _KINDS
+        if not os.environ.get(GIVEN[kind])
+        for name in (kind, f"{kind}_to_kill")
+        if name in asked
+    ]
+    with ThreadPoolExecutor(max(1, len(needed))) as starting:
+        started = starting.map(lambda one: _started(one[1]), needed)
+        brokers.update(zip([name for name, _ in needed], started, strict=True))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove every broker, after an interruption too."""
     for broker in config.stash.get(_BROKERS, {}).values():
-        if isinstance(broker, KafkaBroker):
+        if isinstance(broker, BrokerProcess):
             broker.remove()
 
 
@@ -66,7 +122,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.when == "call" and report.failed:
         for name, broker in item.config.stash.get(_BROKERS, {}).items():
-            if name in getattr(item, "fixturenames", ()) and isinstance(broker, KafkaBroker):
+            if name in getattr(item, "fixturenames", ()) and isinstance(broker, BrokerProcess):
                 report.sections.append((f"log of {name}", broker.log[-4000:]))
     return report
 
@@ -74,25 +130,58 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> Kafka:
     """Return a Kafka that all tests share: they use topics and groups of their own."""
-    given = os.environ.get(GIVEN)
-    if given:
+    if given := os.environ.get(GIVEN["kafka"]):
         return Kafka(given)
-    broker = _started_before(request.config, "kafka")
+    broker = _started_before(request.config, "kafka", KafkaBroker)
     return Kafka(broker.bootstrap, broker)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(request: pytest.FixtureRequest) -> RabbitMQ:
+    """Return a RabbitMQ that all tests share: they use exchanges and queues of their own."""
+    if given := os.environ.get(GIVEN["rabbitmq"]):
+        return RabbitMQ(given)
+    broker = _started_before(request.config, "rabbitmq", RabbitMQBroker)
+    return RabbitMQ(broker.url, broker)
+
+
+@pytest.fixture(scope="session")
+def sqs(request: pytest.FixtureRequest) -> SQS:
+    """Return a server of SQS that all tests share: they use queues of their own."""
+    if given := os.environ.get(GIVEN["sqs"]):
+        return SQS(given)
+    broker = _started_before(request.config, "sqs", ElasticMQ)
+    return SQS(broker.endpoint, broker)
 
 
 @pytest.fixture
 def kafka_to_kill(request: pytest.FixtureRequest) -> KafkaBroker:
     """Return a broker, running, that the test may kill and restart."""
-    if os.environ.get(GIVEN):
-        pytest.skip(f"{GIVEN} names a broker that is not ours to kill")
-    broker = _started_before(request.config, "kafka_to_kill")
+    return _to_kill(request.config, "kafka", KafkaBroker)
+
+
+@pytest.fixture
+def rabbitmq_to_kill(request: pytest.FixtureRequest) -> RabbitMQBroker:
+    """Return a node, running, that the test may kill and restart."""
+    return _to_kill(request.config, "rabbitmq", RabbitMQBroker)
+
+
+@pytest.fixture
+def sqs_to_kill(request: pytest.FixtureRequest) -> ElasticMQ:
+    """Return a server of SQS, running, that the test may kill and restart."""
+    return _to_kill(request.config, "sqs", ElasticMQ)
+
+
+def _to_kill(config: pytest.Config, kind: str, of: type[Broker]) -> Broker:
+    if os.environ.get(GIVEN[kind]):
+        pytest.skip(f"{GIVEN[kind]} names a broker that is not ours to kill")
+    broker = _started_before(config, f"{kind}_to_kill", of)
     broker.start()
     return broker
 
 
-def _started() -> KafkaBroker | Unavailable:
-    broker = KafkaBroker()
+def _started(kind: str) -> BrokerProcess | Unavailable:
+    broker = _KINDS[kind]()
     try:
         broker.start()
     except Unavailable as reason:
@@ -100,12 +189,12 @@ def _started() -> KafkaBroker | Unavailable:
     return broker
 
 
-def _started_before(config: pytest.Config, name: str) -> KafkaBroker:
+def _started_before(config: pytest.Config, name: str, of: type[Broker]) -> Broker:
     broker = config.stash[_BROKERS][name]
-    if isinstance(broker, KafkaBroker):
+    if isinstance(broker, of):
         return broker
     give_up: Callable[[str], None] = pytest.skip
     if os.environ.get(REQUIRED) == "1":
         give_up = pytest.fail
-    give_up(f"no Kafka: {broker}")
-    raise broker
+    give_up(f"no {of.name}: {broker}")
+    raise AssertionError(name)

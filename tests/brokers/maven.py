@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-_PACKAGES = {"java": "default-jre-headless", "mvn": "maven"}
+from tests.brokers.programs import require, run
+
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>tests</groupId><artifactId>{name}</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>{dependencies}</dependencies></project>
@@ -19,10 +18,6 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0
 _DEPENDENCY = (
     "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
 )
-
-
-class Unavailable(Exception):  # noqa: N818 - a state of this machine, not a fault
-    """What a broker needs is not on this machine and could not be brought here."""
 
 
 def jars(name: str, coordinates: Sequence[str]) -> Path:
@@ -51,23 +46,6 @@ def jars(name: str, coordinates: Sequence[str]) -> Path:
     return target
 
 
-def require(program: str) -> None:
-    """Make sure that a program exists; install it when this is root on a Debian.
-
-    Raises:
-        Unavailable: It is missing; the message says what to install.
-    """
-    if shutil.which(program):
-        return
-    package = _PACKAGES[program]
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        _run(["apt-get", "update", "-qq"])
-        _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
-    if not shutil.which(program):
-        msg = f"`{program}` is missing: install it (on Debian: apt-get install {package})"
-        raise Unavailable(msg)
-
-
 def _fetch(name: str, coordinates: Sequence[str], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{name}.") as folder:
         pom = Path(folder, "pom.xml")
@@ -75,23 +53,8 @@ def _fetch(name: str, coordinates: Sequence[str], target: Path) -> None:
         pom.write_text(_POM.format(name=name, dependencies=dependencies))
         fetched = Path(folder, "jars")
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-        _run(["mvn", "-q", "-B", "-f", str(pom), goal, f"-DoutputDirectory={fetched}"])
+        run(["mvn", "-q", "-B", "-f", str(pom), goal, f"-DoutputDirectory={fetched}"])
         fetched.rename(target)
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(  # noqa: S603 - fixed commands of this file
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    if done.returncode:
-        msg = f"`{' '.join(command)}` failed:\n{done.stdout[-2000:]}"
-        raise Unavailable(msg)
 
 
 def _cache() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypedDict
 
@@ -23,7 +23,6 @@ _CHOICES: Mapping[str, tuple[str | None, ...]] = {
     "compression_type": (None, "gzip", "snappy", "lz4", "zstd"),
     "isolation_level": ("read_committed", "read_uncommitted"),
 }
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _MAY_BE_ZERO = ("linger", "rebalance_grace")
 
 
@@ -155,34 +154,6 @@ def servers(given: str | Sequence[str]) -> tuple[tuple[str, int], ...]:
     """
     names = given.split(",") if isinstance(given, str) else given
     return tuple([_server(name.strip()) for name in names or [""]])
-
-
-def parsed(name: str, value: object) -> object:
-    """Return an option's value from the text that a URL gives; others as they are.
-
-    Raises:
-        UsageError: There is no such option, it cannot be given as text, or it is malformed.
-    """
-    kinds = {one.name: str(one.type) for one in fields(Options) if one.name != "servers"}
-    if name not in kinds:
-        msg = f"Kafka has no option {name!r}; there are: {', '.join(sorted(kinds))}"
-        raise UsageError(msg)
-    kind = kinds[name]
-    if not isinstance(value, str) or kind.startswith("str"):
-        return value
-    try:
-        return _PARSERS[kind](value)
-    except (KeyError, ValueError):
-        msg = f"Kafka option {name!r} is {_EXPECTED.get(kind, 'an object: give it in the program')}"
-        raise UsageError(msg) from None
-
-
-def _boolean(text: str) -> bool:
-    return _BOOLEANS[text.lower()]
-
-
-_PARSERS: Mapping[str, Callable[[str], object]] = {"float": float, "int": int, "bool": _boolean}
-_EXPECTED = {"float": "a number", "int": "a whole number", "bool": "true or false"}
 
 
 def _check_number(name: str, value: float) -> None:

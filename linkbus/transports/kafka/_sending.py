@@ -12,8 +12,8 @@ from aiokafka.structs import RecordMetadata
 
 from linkbus._errors import ConnectError, DestinationNotFound, MessageError, TransportError
 from linkbus.abc import Envelope, SendResult
+from linkbus.transports._deadlines import Deadlines
 from linkbus.transports.kafka._call import SENT, Call, forget
-from linkbus.transports.kafka._deadlines import Deadlines
 from linkbus.transports.kafka._errors import unusable
 from linkbus.transports.kafka._internals import close, start
 from linkbus.transports.kafka._mapping import key_and_headers

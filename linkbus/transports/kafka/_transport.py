@@ -11,8 +11,9 @@ from aiokafka.abc import AbstractTokenProvider
 
 from linkbus._errors import UsageError
 from linkbus.abc import Capabilities, Envelope, Lost, SendResult, Transport
+from linkbus.transports._text_options import options_of
 from linkbus.transports.kafka._discretion import Discretion
-from linkbus.transports.kafka._options import Options, parsed, servers
+from linkbus.transports.kafka._options import Options, servers
 from linkbus.transports.kafka._receiver import KafkaReceiver
 from linkbus.transports.kafka._sending import Sending
 
@@ -210,7 +211,7 @@ def from_url(url: str, **options: object) -> KafkaTransport:
     if scheme != "kafka" or not separator or "?" in rest:
         msg = "a Kafka URL is kafka://host:port,host2:port"
         raise UsageError(msg)
-    given = {name: parsed(name, value) for name, value in options.items()}
+    given = options_of("Kafka", KafkaTransport, options)
     bound = inspect.signature(KafkaTransport).bind(servers_of(rest), **given)
     return KafkaTransport(*bound.args, **bound.kwargs)
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from linkbus.transports.kafka._deadlines import Deadlines
+from linkbus.transports._deadlines import Deadlines
 
 
 async def test_what_ends_in_time_is_left_alone() -> None:
