@@ -51,7 +51,9 @@ class Bus:
             raise UsageError(msg)
         self._transport = transport
         self._send_timeout = send_timeout
-        self._core = TracingCore(tracing, transport.system, lambda: transport.attributes)
+        self._core = TracingCore(
+            tracing, transport.system, lambda: transport.attributes, transport.describe
+        )
         self._subscriptions: list[Subscription] = []
         self._state = "new"
 
@@ -173,7 +175,7 @@ def connect(
     """Return a bus, not open yet, for the broker at a URL.
 
     The scheme picks an entry point of the group "linkbus.transports", a package's own or
-    one of linkbus's (memory, kafka), which is called as `factory(url, **options)`.
+    one of linkbus's (memory, kafka, rabbitmq, sqs), which is called as `factory(url, **options)`.
 
     Args:
         url: Such as "kafka://localhost:9092". Its query parameters are options too, as
@@ -197,9 +199,10 @@ def connect(
         factory = entry.load()
     except ImportError as error:
         package = entry.dist.name if entry.dist else "linkbus"
+        extra = entry.module.rpartition(".")[2]
         msg = (
             f"the transport {parts.scheme!r} of {package} needs {error.name or error}: "
-            f'install it, for linkbus\'s own with pip install "linkbus[{parts.scheme}]"'
+            f'install it, for linkbus\'s own with pip install "linkbus[{extra}]"'
         )
         raise ConnectError(msg) from error
     bare = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))

@@ -85,6 +85,20 @@ class Transport(ABC):
     capabilities: Capabilities
     attributes: Mapping[str, str | int] = {}
 
+    def describe(self, destination: str, group: str | None = None) -> Mapping[str, str | int]:
+        """Return facts about a destination for its spans, under OpenTelemetry's names.
+
+        Only where the broker's own name is another than the one that the application gives:
+        `messaging.destination.name` as the conventions want it for this broker. It names the
+        spans too, unless `messaging.destination.template` is given, which then does.
+        Called once for each producer and consumer; does no I/O.
+
+        Args:
+            destination: As given to `send`; or a source, as given to `subscribe`.
+            group: Of the source; None for a destination.
+        """
+        return {}
+
     @abstractmethod
     async def open(self) -> None:
         """Connect to the broker; called once, before everything else.

@@ -11,8 +11,10 @@ from linkbus._tracing._config import Tracing
 from linkbus._tracing._links import Attributes
 from linkbus._tracing._propagation import Propagation
 from linkbus._tracing._providers import Providers
+from linkbus._tracing._quiet import quiet
 
 Facts = Callable[[], Mapping[str, str | int]]
+Describe = Callable[[str, str | None], Mapping[str, str | int]]
 
 
 class TracingCore:
@@ -22,20 +24,45 @@ class TracingCore:
         config: What the user set.
         system: The transport's `messaging.system`.
         facts: Gives the transport's facts about its connection, known once it is open.
+        describe: Gives the transport's facts about a destination, or a source and a group.
     """
 
-    __slots__ = ("_facts", "_system", "config", "propagation", "providers")
+    __slots__ = ("_describe", "_facts", "_system", "config", "propagation", "providers")
 
-    def __init__(self, config: Tracing, system: str, facts: Facts) -> None:
+    def __init__(self, config: Tracing, system: str, facts: Facts, describe: Describe) -> None:
         self.config = config
         self.providers = Providers(config)
         self.propagation = Propagation(config.propagator)
         self._system = system
         self._facts = facts
+        self._describe = describe
 
-    def base(self, destination: str) -> Attributes:
-        """Return the attributes that every span about a destination has."""
-        return {n.SYSTEM: self._system, n.DESTINATION: destination, **self._facts()}
+    def base(self, destination: str, group: str | None = None) -> Attributes:
+        """Return the attributes that every span about a destination has.
+
+        Args:
+            destination: As the application names it.
+            group: Who consumes it; None where it is sent to.
+        """
+        described = self._described(destination, group)
+        return {
+            n.SYSTEM: self._system,
+            n.DESTINATION: destination,
+            **described,
+            **self._facts(),
+        }
+
+    def _undescribed(self, destination: str, group: str | None) -> Mapping[str, str | int]:
+        return {}
+
+    @quiet(_undescribed)
+    def _described(self, destination: str, group: str | None) -> Mapping[str, str | int]:
+        return self._describe(destination, group)
+
+
+def label_of(base: Attributes) -> str:
+    """Return what the names of spans call a destination: a name of few values."""
+    return str(base.get(n.TEMPLATE) or base[n.DESTINATION])
 
 
 def operation(base: Attributes, name: str) -> Attributes:

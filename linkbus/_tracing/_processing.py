@@ -15,7 +15,7 @@ from linkbus._headers import Headers
 from linkbus._seam import Arrival
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Relation
-from linkbus._tracing._core import TracingCore, measured, operation
+from linkbus._tracing._core import TracingCore, label_of, measured, operation
 from linkbus._tracing._incoming import Incoming, facts_of, producer_link, shared_facts
 from linkbus._tracing._links import Attributes, Gathered, SpanPlan, related, start
 from linkbus._tracing._metrics import Meters
@@ -49,11 +49,11 @@ class ConsumerTracer:
         self, core: TracingCore, source: str, group: str, relation: Relation | None
     ) -> None:
         self._core = core
-        self._source = source
         self._relation: Relation = relation or core.config.relation
         self._trusted = core.config.inbound == "trust"
         self._ignored = core.config.inbound == "ignore"
-        base = {**core.base(source), n.GROUP: group}
+        base = {**core.base(source, group), n.GROUP: group}
+        self._label = label_of(base)
         self._process = operation(base, "process")
         self._receive = operation(base, "receive")
         self._settle = operation(base, "settle")
@@ -138,7 +138,7 @@ class ConsumerTracer:
             attributes[n.LINK_MISSING] = 1
         if previous is not None:
             links.append(related(previous, "retry"))
-        name = f"process {self._source}"
+        name = f"process {self._label}"
         plan = SpanPlan(name, SpanKind.CONSUMER, parent, links, creations, attributes)
         span = start(tracer, plan, self._core.config.max_links)
         return Process(span, trace.set_span_in_context(span, base), meters, self._measured.process)
@@ -174,7 +174,7 @@ class ConsumerTracer:
         if previous is not None:
             links.append(related(previous, "retry"))
         current = otel_context.get_current()
-        name = f"process {self._source}"
+        name = f"process {self._label}"
         plan = SpanPlan(name, SpanKind.CONSUMER, current, links, creations, attributes)
         span = start(tracer, plan, self._core.config.max_links)
         return Process(
@@ -209,7 +209,7 @@ class ConsumerTracer:
             n.LINK_COUNT: len(gathered),
         }
         links = gathered.links()
-        name = f"receive {self._source}"
+        name = f"receive {self._label}"
         current = otel_context.get_current()
         plan = SpanPlan(
             name, SpanKind.CLIENT, current, links, len(links), attributes, start_time=started
@@ -258,7 +258,7 @@ class ConsumerTracer:
         elif incoming[0]._arrival.id is not None:
             attributes[n.MESSAGE_ID] = incoming[0]._arrival.id
         links = gathered.links()
-        name = f"settle {self._source}"
+        name = f"settle {self._label}"
         plan = SpanPlan(name, SpanKind.CLIENT, context, links, len(links), attributes)
         span = start(tracer, plan, self._core.config.max_links)
         return Operation(span, meters, self._measured.settle)

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 from linkbus._headers import Headers
 from linkbus._message import Message
 from linkbus._tracing import _names as n
-from linkbus._tracing._core import TracingCore, measured, operation
+from linkbus._tracing._core import TracingCore, label_of, measured, operation
 from linkbus._tracing._links import Attributes, Gathered, SpanPlan, start
 from linkbus._tracing._operation import UNSEEN, Operation
 from linkbus._tracing._quiet import quiet
@@ -36,7 +36,7 @@ class ProducerTracer:
 
     def __init__(self, core: TracingCore, destination: str, *, create_spans: bool) -> None:
         self._core = core
-        self._destination = destination
+        self._destination = self._label = destination
         self._create_spans = create_spans
         self._send: Attributes = {}
         self._measured: Attributes = {}
@@ -122,12 +122,13 @@ class ProducerTracer:
 
     @property
     def _name(self) -> str:
-        return f"send {self._destination}"
+        return f"send {self._label}"
 
     def _attributes(self) -> Attributes:
         """Return the attributes of this producer's sends; known once the bus is open."""
         if not self._send:
             base = self._core.base(self._destination)
+            self._label = label_of(base)
             self._create = operation(base, "create")
             self._send = operation(base, "send")
             self._measured = measured(self._send, of_operation=True)
@@ -164,7 +165,7 @@ class ProducerTracer:
         attributes: Attributes = {**self._create, n.BODY_SIZE: len(message.body)}
         if mid is not None:
             attributes[n.MESSAGE_ID] = mid
-        name = f"create {self._destination}"
+        name = f"create {self._label}"
         span = tracer.start_span(name, None, SpanKind.PRODUCER, attributes)
         carrier = self._carrier_of(span)
         span.end()

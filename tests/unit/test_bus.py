@@ -238,8 +238,8 @@ def test_an_unknown_scheme_names_those_there_are(url: str):
 
 
 def test_a_client_that_is_not_installed_says_what_to_install(asked):
-    """ConnectError names the missing module and the extra."""
-    with pytest.raises(ConnectError, match=r"needs nowhere: .*linkbus\[other\]") as raised:
+    """ConnectError names the missing module, and the extra, called as the transport's module."""
+    with pytest.raises(ConnectError, match=r"needs nowhere: .*linkbus\[nowhere\]") as raised:
         asked("other://host")
     assert isinstance(raised.value.__cause__, ImportError)
 

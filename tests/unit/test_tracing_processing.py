@@ -18,6 +18,11 @@ PARTITION, OFFSET = "messaging.destination.partition.id", "messaging.kafka.offse
 FACTS = {"server.address": "broker", "server.port": 9092}
 
 
+def undescribed(destination, group):
+    """Say nothing of a destination, as most transports do."""
+    return {}
+
+
 @pytest.fixture
 def spans():
     """Record the spans of a provider of this test."""
@@ -28,7 +33,9 @@ def spans():
 @pytest.fixture
 def tracer(spans):
     """Make the tracer of a consumer of a broker that has facts."""
-    core = TracingCore(Tracing(tracer_provider=spans.tracer_provider), "kafka", lambda: FACTS)
+    core = TracingCore(
+        Tracing(tracer_provider=spans.tracer_provider), "kafka", lambda: FACTS, lambda *_: {}
+    )
     return ConsumerTracer(core, "orders", "billing", None)
 
 
@@ -82,7 +89,9 @@ def test_a_message_without_an_id_or_a_time(tracer, spans):
 def test_a_settlement_beside_a_processing_without_a_span(spans):
     """A settlement whose processing could not be traced has a span, below nothing."""
     config = Tracing(tracer_provider=spans.tracer_provider, spans=frozenset({"settle"}))
-    tracer = ConsumerTracer(TracingCore(config, "kafka", dict), "orders", "billing", None)
+    tracer = ConsumerTracer(
+        TracingCore(config, "kafka", dict, undescribed), "orders", "billing", None
+    )
     tracer.settling([incoming(tracer, 7)], UNPROCESSED).end(None)
     (span,) = spans.named("settle orders")
     assert (span.parent, span.links) == (None, ())
@@ -112,7 +121,9 @@ def test_instruments_that_fail(traced):
     """An instrument that raises spoils nothing: the message is given, read and processed."""
     provider = TracerProvider(shutdown_on_exit=False) if traced else NoOpTracerProvider()
     config = Tracing(tracer_provider=provider, meter_provider=BrokenMeterProvider())
-    tracer = ConsumerTracer(TracingCore(config, "kafka", dict), "orders", "billing", None)
+    tracer = ConsumerTracer(
+        TracingCore(config, "kafka", dict, undescribed), "orders", "billing", None
+    )
     tracer.given(1)
     bad = incoming(tracer, 7, headers={"traceparent": "junk"}, sent_at=1.0)
     assert bad.creation().span is None

@@ -26,7 +26,7 @@ class Blank(trace.TracerProvider, trace.Tracer):
 
 def test_spans_without_a_context():
     """Where a span has no context, the ambient one leaves, and nothing is linked to it."""
-    core = TracingCore(Tracing(tracer_provider=Blank()), "kafka", dict)
+    core = TracingCore(Tracing(tracer_provider=Blank()), "kafka", dict, lambda *_: {})
     tracer = ProducerTracer(core, "orders", create_spans=True)
     with trace.use_span(NonRecordingSpan(AMBIENT)):
         carrier, operation = tracer.begin(Message(b""), "1")
