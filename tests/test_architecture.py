@@ -41,7 +41,12 @@ LAYERS = [
 OUTSIDE = {"testing", "verify", "viewer", "cli", "_demo"}
 """What stands on the public names only, like a stranger's program."""
 
-CLIENTS = {"memory": {"anyio"}, "kafka": {"aiokafka", "anyio"}}
+CLIENTS = {
+    "memory": {"anyio"},
+    "kafka": {"aiokafka", "anyio"},
+    "rabbitmq": {"aio_pika", "aiormq", "anyio", "pamqp", "yarl"},
+    "sqs": {"aiobotocore", "aiohttp", "anyio", "botocore"},
+}
 """What each transport may import that is not in the standard library."""
 
 OPENTELEMETRY = {
@@ -159,7 +164,7 @@ def test_only_tracing_imports_opentelemetry():
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
 def test_a_transport_knows_the_contract_and_its_client_only(name: str):
-    """Its own package, `abc`, `_message`, `_errors` and the client: no other transport."""
+    """Its own package, what all transports share, `abc`, `_message`, `_errors`, the client."""
     allowed = CLIENTS[name] | set(sys.stdlib_module_names)
     files = [path for path in below("transports") if name in path.relative_to(ROOT).parts[1]]
     assert files
@@ -170,7 +175,7 @@ def test_a_transport_knows_the_contract_and_its_client_only(name: str):
             if parts is None:
                 assert imported.split(".")[0] in allowed, where
             elif parts[0] == "transports":
-                assert parts[1] == name, where
+                assert parts[1] == name or parts[1].startswith("_"), where
             else:
                 assert parts[0] in {"abc", "_message", "_errors"}, where
 
@@ -183,6 +188,18 @@ def test_every_transport_is_looked_after():
         if not path.name.startswith("_")
     }
     assert there == set(CLIENTS)
+
+
+def test_what_transports_share_knows_no_client():
+    """A module beside the transports serves each of them: it stands on errors and `abc`."""
+    for path in (ROOT / "transports").glob("_*.py"):
+        for imported, line in imports(path):
+            parts = of_linkbus(imported)
+            where = f"{path}:{line} imports {imported}"
+            if parts is None:
+                assert imported.split(".")[0] in sys.stdlib_module_names, where
+            else:
+                assert parts[0] in {"abc", "_errors"}, where
 
 
 @pytest.mark.parametrize("name", sorted(OUTSIDE))

@@ -17,12 +17,13 @@ from tests.brokers.process import BrokerProcess
 VERSION = "1.6.14"
 COORDINATES = (f"org.elasticmq:elasticmq-server_2.13:{VERSION}",)
 
+_STORED = 0.5
+"""Seconds after which a queue survives SIGKILL: it is stored after the answer."""
 _CONFIGURATION = """
 include classpath("application.conf")
 node-address {{ protocol = http, host = "127.0.0.1", port = {port}, context-path = "" }}
 rest-sqs {{ enabled = true, bind-port = {port}, bind-hostname = "127.0.0.1", sqs-limits = strict }}
 rest-stats.enabled = false
-queues-storage {{ enabled = true, path = {queues} }}
 messages-storage {{ enabled = true, uri = {messages}, prune-data-on-init = false }}
 """
 
@@ -39,12 +40,12 @@ class ElasticMQ(BrokerProcess):
     def __init__(self) -> None:
         super().__init__()
         self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._settled = 0
 
     def prepare(self, home: Path) -> None:
         """Write the configuration: the limits of SQS, and storage that each write reaches."""
         written = _CONFIGURATION.format(
             port=self.port,
-            queues=json.dumps(str(home / "queues.conf")),
             messages=json.dumps(f"jdbc:h2:{home / 'messages'};WRITE_DELAY=0"),
         )
         (home / "elasticmq.conf").write_text(written)
@@ -57,29 +58,19 @@ class ElasticMQ(BrokerProcess):
         return ["java", *options, configuration, "-cp", classpath, "org.elasticmq.server.Main"]
 
     def is_ready(self) -> bool:
-        """Whether it answers: it listens before it has read its queues."""
+        """Whether it has its queues again: it answers before it has read them."""
         try:
-            asked(self.endpoint, "ListQueues")
+            return self._count_queues() >= self._settled
         except (URLError, OSError):
             return False
-        return True
 
-    def create_queue(
-        self, *, fifo: bool = False, attributes: Mapping[str, str] | None = None
-    ) -> str:
-        """Create a queue that survives SIGKILL, and return its name."""
-        name = create_queue(self.endpoint, fifo=fifo, attributes=attributes)
-        deadline = time.monotonic() + 10.0
-        while not self._has_stored(name):
-            if time.monotonic() > deadline:
-                msg = f"ElasticMQ did not store the queue {name}"
-                raise RuntimeError(msg)
-            time.sleep(0.005)  # it stores its queues when it has time, and tells nobody
-        return name
+    def wait_until_settled(self) -> None:
+        """Wait until the newest queue is stored."""
+        self._settled = self._count_queues()
+        time.sleep(_STORED)  # nothing tells when it is
 
-    def _has_stored(self, name: str) -> bool:
-        stored = self.home / "queues.conf"
-        return stored.exists() and name in stored.read_text(errors="replace")
+    def _count_queues(self) -> int:
+        return asked(self.endpoint, "ListQueues").count("<QueueUrl>")
 
 
 def create_queue(

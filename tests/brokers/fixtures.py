@@ -86,8 +86,6 @@ class SQS:
         self, *, fifo: bool = False, attributes: Mapping[str, str] | None = None
     ) -> str:
         """Create a queue and return its name."""
-        if self.broker is not None:
-            return self.broker.create_queue(fifo=fifo, attributes=attributes)
         return create_queue(self.endpoint, fifo=fifo, attributes=attributes)
 
 

@@ -91,9 +91,13 @@ class BrokerProcess(ABC):
         """End the process at once, with SIGKILL."""
         self._signal(signal.SIGKILL)
 
+    def wait_until_settled(self) -> None:  # noqa: B027 - most need none
+        """Wait until the newest queue survives SIGKILL too."""
+
     def restart(self) -> None:
         """Kill the process and start it again, on the same ports and data."""
         with self._lock:
+            self.wait_until_settled()
             self.kill()
             self.start()
 

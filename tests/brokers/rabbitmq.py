@@ -81,10 +81,9 @@ class RabbitMQBroker(BrokerProcess):
         """Whether the node has started all of it, its queues too."""
         return super().is_ready() and self._answers("await_startup", "--timeout", "30")
 
-    def restart(self) -> None:
-        """Kill the node, once its newest queues have settled, and start it again."""
-        time.sleep(_SETTLED)  # nothing tells when the newest queue would survive
-        super().restart()
+    def wait_until_settled(self) -> None:
+        """Wait until the newest quorum queue has settled."""
+        time.sleep(_SETTLED)  # nothing tells when it has
 
     def control(self, *command: str) -> str:
         """Run a command of `rabbitmqctl` on the node, and return what it printed."""

@@ -1,0 +1,71 @@
+"""SQS passes the conformance kit, on a real server that is killed and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiobotocore.session import AioSession
+
+from linkbus.testing import TransportConformance, TransportHarness
+from linkbus.transports.sqs import SQSTransport
+from tests.brokers.elasticmq import ElasticMQ, create_queue
+from tests.brokers.fixtures import SQS
+
+SESSION = AioSession()
+"""One for all checks: a session reads the models of SQS from files."""
+SESSION.set_credentials("key", "secret")
+
+
+class GivenSQS(TransportHarness):
+    """A server of which only the address is known; short leases, so that checks need not wait."""
+
+    quiet = 0.5
+
+    def __init__(self, endpoint: str, *, fifo: bool) -> None:
+        self.endpoint = endpoint
+        self.fifo = fifo
+
+    def transport(self) -> SQSTransport:
+        return SQSTransport(
+            region_name="elasticmq",
+            endpoint_url=self.endpoint,
+            session=SESSION,
+            fifo=self.fifo,
+            visibility_timeout=2,
+            poll_wait=1,
+            max_message_bytes=237_568,
+        )
+
+    def new_destination(self) -> str:
+        return create_queue(self.endpoint, fifo=self.fifo)
+
+
+class OwnSQS(GivenSQS):
+    """A server that may be killed."""
+
+    def __init__(self, broker: ElasticMQ, *, fifo: bool) -> None:
+        super().__init__(broker.endpoint, fifo=fifo)
+        self.broker = broker
+
+    async def restart_broker(self) -> None:
+        await asyncio.to_thread(self.broker.restart)
+
+
+def harness(sqs: SQS, *, fifo: bool) -> GivenSQS:
+    own = sqs.broker
+    return GivenSQS(sqs.endpoint, fifo=fifo) if own is None else OwnSQS(own, fifo=fifo)
+
+
+@pytest.mark.broker
+class TestStandardQueues(TransportConformance):
+    @pytest.fixture(autouse=True)
+    def _harness(self, sqs: SQS) -> None:
+        self.harness = harness(sqs, fifo=False)
+
+
+@pytest.mark.broker
+class TestFifoQueues(TransportConformance):
+    @pytest.fixture(autouse=True)
+    def _harness(self, sqs: SQS) -> None:
+        self.harness = harness(sqs, fifo=True)
