@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 SOURCES := pyproject.toml Makefile
+RABBITMQ := $(wildcard tests/conformance/test_rabbitmq*.py tests/integration/test_rabbitmq*.py)
+SQS := $(wildcard tests/conformance/test_sqs*.py tests/integration/test_sqs*.py)
 
 ifeq ($(CI),true)
 export LINKBUS_REQUIRE_BROKERS := 1
@@ -12,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check clean
+.PHONY: help demo test test-rabbitmq test-sqs test-rest check clean
 
 help:  ## Say what can be made.
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,7 +23,17 @@ demo: $(VENV)/demo.stamp  ## Run the demonstration: an order, its bill and a rep
 	@$(BIN)/linkbus demo
 
 test: check  ## Check, then run the whole suite, on real brokers that it starts itself.
-	$(BIN)/python -m pytest
+	@echo "three parts of the suite run side by side, and print when they end (ten minutes)"
+	@$(MAKE) --no-print-directory --output-sync --jobs 3 test-rest test-rabbitmq test-sqs
+
+test-rabbitmq: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(RABBITMQ)
+
+test-sqs: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(SQS)
+
+test-rest: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(RABBITMQ) $(SQS))
 
 check: $(VENV)/dev.stamp  ## Lint, formatting and types only.
 	$(BIN)/ruff check .

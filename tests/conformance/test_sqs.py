@@ -21,6 +21,7 @@ class GivenSQS(TransportHarness):
     """A server of which only the address is known; short leases, so that checks need not wait."""
 
     quiet = 0.5
+    patience = 20.0  # a message is a request or more
 
     def __init__(self, endpoint: str, *, fifo: bool) -> None:
         self.endpoint = endpoint

@@ -39,8 +39,7 @@ class Relay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.close()
-        self.cut()
+        self.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -50,6 +49,11 @@ class Relay:
         """Reset every connection, as a network may."""
         for writer in self._writers:
             writer.transport.abort()
+
+    def close(self) -> None:
+        """Reset every connection, and take no more."""
+        self._server.close()
+        self.cut()
 
     def go_deaf(self) -> None:
         """Pass nothing more on, and tell nobody."""

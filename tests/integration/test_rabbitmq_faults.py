@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 import pytest
 
 import linkbus
-from linkbus import ConnectError, TransportError
+from linkbus import ConnectError, TransportError, UsageError
 from linkbus.abc import Envelope
 from linkbus.transports.rabbitmq import RabbitMQTransport
 from linkbus.transports.rabbitmq._link import is_flowing
@@ -89,8 +89,8 @@ async def test_closing_while_blocked(rabbitmq_to_kill: RabbitMQBroker) -> None:
         receiver = await transport.subscribe(source, "g", prefetch=1, lost=lambda *_: None)
         async with alarmed(rabbitmq_to_kill):
             first = asyncio.create_task(transport.send(source, numbered(1)))
-            while is_flowing(transport.raw):
-                await asyncio.sleep(0.01)  # the broker tells the client, and the client nobody
+            while is_flowing(transport.raw):  # noqa: ASYNC110 - aiormq tells nobody of an alarm
+                await asyncio.sleep(0.01)  # as above
             blocked = asyncio.create_task(transport.send(source, numbered(2)))
             await asyncio.sleep(0)
             began = time.monotonic()
@@ -227,3 +227,49 @@ async def test_a_deadline(relay: Relay, rabbit: Rabbit) -> None:
     assert [one.status for one in results] == ["unknown"] * 100 + ["failed"] * 50
     assert results[-1].retryable
     relay.cut()
+
+
+async def test_a_broker_that_goes_while_a_batch_leaves(relay: Relay, rabbit: Rabbit) -> None:
+    """What was on its way is UNKNOWN, and what was not is FAILED and may be sent again."""
+    transport = await rabbit.transport(f"amqp://127.0.0.1:{relay.port}")
+    source = new_name()
+    await rabbit.receiver(transport, source)
+    await sent(transport, source, *numbered(1))
+    relay.go_deaf()
+    sending = asyncio.create_task(transport.send(source, numbered(150)))
+    await asyncio.sleep(0.1)  # a deaf relay tells nobody what it has
+    relay.close()
+    results = await sending
+    assert [one.status for one in results] == ["unknown"] * 100 + ["failed"] * 50
+    assert isinstance(results[-1].error, ConnectError)
+    assert results[-1].retryable
+
+
+async def test_closing_while_a_channel_is_opened(relay: Relay, rabbit: Rabbit) -> None:
+    """Whoever waits for it is told, and is not cancelled."""
+    transport = await rabbit.transport(f"amqp://127.0.0.1:{relay.port}")
+    relay.go_deaf()
+    sending = asyncio.create_task(transport.send(new_name(), numbered(1)))
+    await asyncio.sleep(0.1)  # a deaf relay tells nobody what it has
+    await transport.aclose()
+    with pytest.raises(ConnectError, match="closed meanwhile"):
+        await sending
+
+
+async def test_closing_while_connecting(relay: Relay, rabbit: Rabbit) -> None:
+    """Senders that wait for a connection are told too."""
+    transport = await rabbit.transport(f"amqp://127.0.0.1:{relay.port}")
+    relay.go_deaf()
+    relay.cut()
+    with pytest.raises(UsageError):  # when it has noticed
+        while transport.raw:
+            await asyncio.sleep(0)
+    sending = [
+        asyncio.create_task(transport.send(new_name(), numbered(1))),
+        asyncio.create_task(transport.send(new_name(), numbered(2))),
+    ]
+    await asyncio.sleep(0.1)  # a deaf relay tells nobody who is there
+    await transport.aclose()
+    for one in sending:
+        with pytest.raises(ConnectError, match="closed meanwhile"):
+            await one

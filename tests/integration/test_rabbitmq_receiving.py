@@ -15,6 +15,7 @@ from linkbus import CapabilityError, DestinationNotFound, TransportError
 from linkbus.abc import Arrival, Envelope, Outcome
 from linkbus.transports.rabbitmq import RabbitMQTransport
 from linkbus.transports.rabbitmq._receiver import RabbitMQReceiver
+from linkbus.transports.rabbitmq._telling import LATER
 from tests.brokers.rabbitmq import RabbitMQBroker
 from tests.integration.rabbitmq_opening import (
     Rabbit,
@@ -309,7 +310,7 @@ async def test_a_channel_that_is_closed(rabbit: Rabbit) -> None:
     """What was given on it is lost, and stale; it comes again, counted, on the next one."""
     transport = await rabbit.transport()
     source = new_name()
-    receiver = await rabbit.receiver(transport, source)
+    receiver = await rabbit.receiver(transport, source, prefetch=2)  # so few are told at once
     await sent(transport, source, *numbered(4))
     held = await received(receiver, 4)
     await settled(receiver, held[:1])
@@ -319,6 +320,25 @@ async def test_a_channel_that_is_closed(rabbit: Rabbit) -> None:
     assert await settled(receiver, held) == ["stale"] * 4
     assert [(one.id, one.attempt) for one in again] == [("1", 2), ("2", 2), ("3", 2)]
     assert await settled(receiver, again) == ["ok"] * 3
+
+
+async def test_an_acknowledgement_behind_a_gap(rabbit: Rabbit) -> None:
+    """The broker is told of it before long, though an earlier message is still worked on."""
+    transport = await rabbit.transport()
+    source = new_name()
+    receiver = await rabbit.receiver(transport, source)
+    await sent(transport, source, *numbered(3))
+    held = await received(receiver, 3)
+    await settled(receiver, held[1:2])
+    await asyncio.sleep(LATER + 0.3)  # the broker tells nobody that it was told
+    await receiver.raw.basic_ack(1000)  # an unknown tag costs the channel
+    again = await received_after_an_error(receiver, 2)
+    assert [one.id for one in again] == ["0", "2"]
+    assert await receiver.receive(1, 0.1) == []
+    await receiver.raw.basic_ack(1000)
+    while not rabbit.lost[1:]:  # noqa: ASYNC110 - a list tells nobody that it grew
+        await asyncio.sleep(0.01)  # as above
+    assert await settled(receiver, again) == ["stale"] * 2
 
 
 async def test_a_lease_that_ends(rabbitmq_to_kill: RabbitMQBroker, rabbit: Rabbit) -> None:

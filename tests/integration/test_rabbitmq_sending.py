@@ -9,6 +9,9 @@ import pytest
 
 from linkbus import DestinationNotFound, MessageError, TransportError
 from linkbus.abc import Envelope
+from linkbus.transports.rabbitmq import _lanes
+from linkbus.transports.rabbitmq._addresses import address_of
+from linkbus.transports.rabbitmq._lane import Lane
 from tests.brokers.fixtures import RabbitMQ
 from tests.brokers.rabbitmq import RabbitMQBroker
 from tests.integration.rabbitmq_opening import (
@@ -276,3 +279,26 @@ async def test_without_permission(rabbitmq: RabbitMQ, rabbit: Rabbit) -> None:
     assert await ready_in(channel, queue) == 0
     await channel.queue_delete(queue)
     await channel.exchange_delete(name)
+
+
+async def test_more_exchanges_than_channels(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exchanges beyond the limit share a channel, and all are sent to."""
+    monkeypatch.setattr(_lanes, "MAX_LANES", 2)
+    transport = await rabbit.transport()
+    for _ in range(2):
+        for source in [new_name() for _ in range(4)]:
+            await rabbit.receiver(transport, source)
+            await sent(transport, source, *numbered(2))
+    assert len(transport.raw.channels) == 2
+
+
+async def test_a_channel_that_was_closed_meanwhile(rabbit: Rabbit) -> None:
+    """What would leave on it is FAILED, and nothing is written."""
+    channel = await rabbit.channel()
+    lane = Lane(channel, 0)
+    await channel.close()
+    assert not lane.is_open
+    result = await lane.publish(address_of("/queue"), Envelope("1", b""))
+    assert (result.status, result.retryable) == ("failed", True)

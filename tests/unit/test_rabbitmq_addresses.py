@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from linkbus import CapabilityError, DestinationNotFound
-from linkbus.transports.rabbitmq._addresses import Address, Queue, address_of, queue_of
+from linkbus.transports.rabbitmq import RabbitMQTransport
+from linkbus.transports.rabbitmq._addresses import Address, Queue, address_of, name_of, queue_of
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,22 @@ def test_a_group_with_too_long_a_name() -> None:
 def test_what_is_missing(destination: str, missing: str) -> None:
     """When nothing could take a message, it is said what to do."""
     assert address_of(destination).missing() == missing
+
+
+@pytest.mark.parametrize(
+    ("destination", "group", "name"),
+    [
+        ("orders", None, "orders"),
+        ("orders", "billing", "orders:orders.billing"),
+        ("logs/app.error", None, "logs:app.error"),
+        ("logs/app.*", "all", "logs:app.*:logs/app.+2A.all"),
+        ("/queue", None, "queue"),
+        ("/queue", "default", "queue"),
+    ],
+)
+def test_names_of_the_conventions(destination: str, group: str | None, name: str) -> None:
+    """Exchange, routing key and queue, without what is empty or not known."""
+    assert name_of(destination, group) == name
+    described = RabbitMQTransport().describe(destination, group)
+    assert described.get("messaging.destination.name", destination) == name
+    assert described.get("messaging.destination.template", destination) == destination

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from linkbus.transports.rabbitmq._cancelling import Cancelling
+import pytest
+
+from linkbus import ConnectError
+from linkbus.transports.rabbitmq._cancelling import Cancelling, shared
 
 
 async def test_an_error_that_looks_like_one() -> None:
@@ -36,3 +39,17 @@ async def test_a_real_one() -> None:
         task.cancel()
     await asyncio.wait([task])
     assert seen == [True, True]
+
+
+async def test_a_task_that_many_wait_for() -> None:
+    """It goes on when one of them is cancelled, and its own end is an error for the others."""
+    task = asyncio.create_task(asyncio.Event().wait())
+    first, second = asyncio.create_task(shared(task)), asyncio.create_task(shared(task))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(ConnectError, match="closed meanwhile"):
+        await second

@@ -8,6 +8,7 @@ from typing import cast
 from aiormq import Channel, Connection
 
 from linkbus.transports.rabbitmq._addresses import Address
+from linkbus.transports.rabbitmq._cancelling import shared
 from linkbus.transports.rabbitmq._lane import Lane
 from linkbus.transports.rabbitmq._link import Link, is_flowing
 from linkbus.transports.rabbitmq._options import Options
@@ -82,7 +83,7 @@ class Lanes:
             opening = asyncio.create_task(self._opened(connection, address))
             self._opening[exchange] = opening
             opening.add_done_callback(lambda _: self._end_opening(exchange, opening))
-        await asyncio.shield(opening)
+        await shared(opening)
 
     async def _opened(self, connection: Connection, address: Address) -> None:
         if address.exchange not in self._known:

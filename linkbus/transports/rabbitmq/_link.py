@@ -10,6 +10,7 @@ from aiormq.exceptions import ConnectionClosed
 from yarl import URL
 
 from linkbus._errors import ConnectError
+from linkbus.transports.rabbitmq._cancelling import shared
 from linkbus.transports.rabbitmq._errors import unreachable
 from linkbus.transports.rabbitmq._options import Options
 
@@ -85,7 +86,7 @@ class Link:
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(_retrieve)
-        return await asyncio.shield(self._connecting)
+        return await shared(self._connecting)
 
     async def flowing(self, connection: Connection) -> None:
         """Return when the broker takes messages from a connection again, or has lost it."""

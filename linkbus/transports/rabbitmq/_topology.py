@@ -59,7 +59,7 @@ class Topology:
                 await channel.queue_declare(name, passive=True)
             return
         await self._ensure_dead_letters(connection)
-        self._warn_of_a_limit(connection, name)
+        self.warn_of_a_limit(connection, name)
         arguments: FieldTable = {**self._options.queue_arguments}
         async with self._channel(connection) as channel:
             await self._ensure_exchange(channel, address)
@@ -67,6 +67,23 @@ class Topology:
                 await channel.queue_declare(name, durable=True, arguments=arguments)
             async with self._answered(f"binding queue {name!r}"):
                 await channel.queue_bind(name, address.exchange, address.routing_key)
+
+    def warn_of_a_limit(self, connection: Connection, name: str) -> None:
+        """Say once what becomes of messages that nobody settles, since version 4."""
+        options = self._options
+        if not options.is_quorum or options.rejects or options.delivery_limit is not None:
+            return
+        version = version_of(connection)
+        major = version.partition(".")[0]
+        if self._has_warned or not major.isdigit() or int(major) < _LIMITS_BY_DEFAULT:
+            return
+        self._has_warned = True
+        logger.warning(
+            "RabbitMQ %s drops a message of quorum queue %r after 20 deliveries that were not "
+            "acknowledged: set delivery_limit, or a dead_letter_exchange to keep such messages",
+            version,
+            name,
+        )
 
     async def _ensure_dead_letters(self, connection: Connection) -> None:
         """Declare the exchange for dead letters, unless there is one, of whatever type."""
@@ -98,22 +115,6 @@ class Topology:
             yield channel
         finally:
             await close_channel(channel, self._options.answer_timeout)
-
-    def _warn_of_a_limit(self, connection: Connection, name: str) -> None:
-        options = self._options
-        if not options.is_quorum or options.rejects or options.delivery_limit is not None:
-            return
-        version = text_of_version(connection)
-        major = version.partition(".")[0]
-        if self._has_warned or not major.isdigit() or int(major) < _LIMITS_BY_DEFAULT:
-            return
-        self._has_warned = True
-        logger.warning(
-            "RabbitMQ %s drops a message of quorum queue %r after 20 deliveries that were not "
-            "acknowledged: set delivery_limit, or a dead_letter_exchange to keep such messages",
-            version,
-            name,
-        )
 
 
 @asynccontextmanager
@@ -148,7 +149,7 @@ async def close_channel(channel: AbstractChannel, seconds: float) -> None:
         closing.cancel()
 
 
-def text_of_version(connection: Connection) -> str:
+def version_of(connection: Connection) -> str:
     """Return the version of the broker, or nothing if it does not say."""
     version = connection.server_properties.get("version")
     return version if isinstance(version, str) else ""
