@@ -94,10 +94,15 @@ class BrokerProcess(ABC):
     def wait_until_settled(self) -> None:  # noqa: B027 - most need none
         """Wait until the newest queue survives SIGKILL too."""
 
-    def restart(self) -> None:
-        """Kill the process and start it again, on the same ports and data."""
+    def restart(self, *, at_once: bool = False) -> None:
+        """Kill the process and start it again, on the same ports and data.
+
+        Args:
+            at_once: All queues have settled.
+        """
         with self._lock:
-            self.wait_until_settled()
+            if not at_once:
+                self.wait_until_settled()
             self.kill()
             self.start()
 
