@@ -19,7 +19,7 @@ from tests.integration.tcp_relay import Relay
 
 __all__ = ["rabbit"]
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(60)]  # rabbitmqctl takes seconds
 
 
 async def test_a_password_is_shown_nowhere(

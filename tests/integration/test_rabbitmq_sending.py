@@ -26,7 +26,7 @@ from tests.integration.rabbitmq_opening import (
 
 __all__ = ["rabbit"]
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(60)]  # rabbitmqctl takes seconds
 
 
 async def test_a_message_without_a_queue_is_failed(rabbit: Rabbit) -> None:

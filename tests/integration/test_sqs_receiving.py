@@ -9,7 +9,7 @@ import time
 import pytest
 
 import linkbus
-from linkbus import TransportError
+from linkbus import DestinationNotFound, TransportError
 from linkbus.abc import Envelope, Outcome, Settlement
 from linkbus.transports.sqs import SQSTransport
 from tests.brokers.fixtures import SQS
@@ -273,11 +273,8 @@ async def test_a_rejected_message_goes_to_the_redrive_target(sqs: SQS, stack, fi
     """As it was, and it is gone from its queue."""
     dead = sqs.create_queue(fifo=fifo)
     transport = await opened(stack, sqs.endpoint, native_dead_letter=True, fifo=fifo)
-    client = transport.raw
-    url = (await client.get_queue_url(QueueName=dead))["QueueUrl"]
-    answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    policy = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": "100"}
-    queue = sqs.create_queue(fifo=fifo, attributes={"RedrivePolicy": json.dumps(policy)})
+    policy = await policy_of(transport, dead)
+    queue = sqs.create_queue(fifo=fifo, attributes={"RedrivePolicy": policy})
     receiver = await subscribed(stack, transport, queue)
     headers = linkbus.Headers({"tenant": "a", "binary": b"\xff"})
     await transport.send(queue, [Envelope(str(n), b"\xff", "k", headers) for n in range(3)])
@@ -291,8 +288,23 @@ async def test_a_rejected_message_goes_to_the_redrive_target(sqs: SQS, stack, fi
     assert await counted(transport, queue) == (0, 0)
 
 
-async def test_a_queue_without_a_redrive_policy(sqs: SQS, stack):
+async def test_a_queue_without_a_redrive_target(sqs: SQS, stack):
     """A consumer that may reject natively needs one, and is told when it subscribes."""
     transport = await opened(stack, sqs.endpoint, native_dead_letter=True)
     with pytest.raises(TransportError, match="has no redrive policy"):
         await transport.subscribe(sqs.create_queue(), "default", prefetch=1, lost=print)
+    dead = sqs.create_queue()
+    queue = sqs.create_queue(attributes={"RedrivePolicy": await policy_of(transport, dead)})
+    url = (await transport.raw.get_queue_url(QueueName=dead))["QueueUrl"]
+    await transport.raw.delete_queue(QueueUrl=url)
+    with pytest.raises(DestinationNotFound, match="reading the redrive policy"):
+        await transport.subscribe(queue, "default", prefetch=1, lost=print)
+
+
+async def policy_of(transport: SQSTransport, dead: str) -> str:
+    """Return a redrive policy that names a queue."""
+    client = transport.raw
+    url = (await client.get_queue_url(QueueName=dead))["QueueUrl"]
+    answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": "100"}
+    return json.dumps(policy)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from linkbus import ConnectError, DestinationNotFound, TransportError
+from linkbus import ConnectError, DestinationNotFound, MessageError, TransportError
 from linkbus.abc import Arrival, Envelope, SendResult
 from linkbus.transports.sqs import SQSTransport
 from tests.brokers.elasticmq import ElasticMQ, create_queue
@@ -109,6 +109,14 @@ async def test_what_follows_a_failed_message_waits(sqs: SQS, stack):
     results = await transport.send(queue, batch)
     assert statuses(results) == ["sent", "failed", "sent", "failed*"]
     assert {one.id for one in await everything(stack, transport, queue, 2)} == {"1", "3"}
+
+
+async def test_nothing_that_can_be_sent(sqs: SQS, stack):
+    """When no message fits, no request is made."""
+    transport = await opened(stack, sqs.endpoint, max_message_bytes=1000)
+    results = await transport.send(sqs.create_queue(), [Envelope("7", b"x" * 30_000)])
+    assert statuses(results) == ["failed"]
+    assert isinstance(results[0].error, MessageError)
 
 
 async def test_a_queue_by_its_url(sqs: SQS, stack):

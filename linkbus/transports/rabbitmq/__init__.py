@@ -7,12 +7,15 @@ What a destination and a source are
     `exchange/routing_key.billing`, bound with that key. `/queue` is a queue that exists: to
     send to it, or to receive from it, for which it has only the default group. With
     `declare=False` nothing is declared and nothing bound: all of it must exist, with these
-    names. Queues are quorum queues, unless `queue_type` says otherwise.
+    names. Queues are quorum queues, unless `queue_type` says otherwise. The client takes
+    names of ASCII letters, digits, space and `-_.:@#,/+` only; anything else in the name of
+    a group's queue, and +, is written as + and two hex digits: `logs/*.error` has a queue
+    `logs/+2A.error.billing`.
 
 What ack, release and reject do
-    ack: the message is removed. Where all that is unsettled up to a message is settled
-    alike, one frame says so. RabbitMQ answers none of them: the last ones before a
-    connection breaks may be lost, and then their messages come again.
+    ack: the message is removed. The broker is told of many in one frame, within 10 ms; of
+    one that earlier messages are still worked on before, within half a second; of all on
+    closing. It answers none: what it was not told of when a connection breaks comes again.
     release: the message is given again at once, to any consumer of the queue. Quorum queues
     count that: `attempt` is the broker's `x-delivery-count` and one. With classic queues it
     is always 1.
