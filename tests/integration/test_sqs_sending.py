@@ -157,6 +157,7 @@ async def test_queues_that_are_made(sqs: SQS, stack, name):
     receiver = await subscribed(stack, transport, name)
     assert [one.id for one in await received(receiver, 1)] == ["2"]
     await transport.raw.delete_queue(QueueUrl=url)
+    assert statuses(await transport.send(url, [Envelope("3", b"")])) == ["failed"]
     assert await receiver.receive(1, 0) == []
     assert statuses(await transport.send(name, [Envelope("3", b"")])) == ["sent"]
     assert [one.id for one in await received(receiver, 1)] == ["3"]

@@ -59,6 +59,14 @@ Permissions
     sqs:CreateQueue for `create_queues`. Opening asks for a list of queues, to see that SQS
     answers; that this is denied is an answer.
 
+Other instrumentation
+    That of botocore makes a span for each request, and has SQS write its own trace header.
+    Where linkbus has put a trace context, that one is read.
+
+What the log shows
+    botocore logs requests, with bodies and headers, at the level DEBUG: keep its logger,
+    "botocore", at INFO or above where they are confidential.
+
 How to reach the raw client
     `SQSTransport.raw` is the client of aiobotocore, `delivery.raw` the message as it gave it.
     Delete no message that linkbus holds. A client of one's own needs `max_pool_connections`

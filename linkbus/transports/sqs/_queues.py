@@ -62,7 +62,7 @@ class Queues:
         """Return a queue as `find` does, and be sure that it is there."""
         self._known.pop(asked, None)
         queue = await self.find(asked)
-        if "://" in asked:
+        if _is_url(asked):
             try:
                 await self._service.attribute(queue.url, "QueueArn")
             except FAILURES as error:
@@ -70,6 +70,10 @@ class Queues:
                     self.forget(queue)
                     raise unusable(error, f"looking for queue {queue.name!r}") from error
         return queue
+
+    def makes(self, asked: str) -> bool:
+        """Whether a queue is made when it is missing: what has a URL is somebody's already."""
+        return self._options.create_queues and not _is_url(asked)
 
     def forget(self, queue: Queue) -> None:
         """Look a queue up again when it is used next: it is not where it was."""
@@ -103,7 +107,7 @@ class Queues:
                 "of FIFO queues end in .fifo"
             )
             raise DestinationNotFound(msg)
-        if "://" in asked:
+        if _is_url(asked):
             return Queue(asked, name, asked)
         try:
             return Queue(asked, name, await self._url_of(name))
@@ -114,7 +118,7 @@ class Queues:
         try:
             return await self._service.url_of(name)
         except FAILURES as error:
-            if not (self._options.create_queues and is_missing(error)):
+            if not (self.makes(name) and is_missing(error)):
                 raise
         attributes = {"FifoQueue": "true"} if name.endswith(_FIFO) else {}
         return await self._service.create(name, attributes)
@@ -122,7 +126,11 @@ class Queues:
 
 def name_of(asked: str) -> str:
     """Return the name of a queue that is called by its name or its URL."""
-    return urlsplit(asked).path.rpartition("/")[2] if "://" in asked else asked
+    return urlsplit(asked).path.rpartition("/")[2] if _is_url(asked) else asked
+
+
+def _is_url(asked: str) -> bool:
+    return "://" in asked
 
 
 def target_of(policy: str) -> tuple[str, str]:

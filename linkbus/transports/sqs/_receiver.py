@@ -52,7 +52,7 @@ class SQSReceiver(Receiver):
         try:
             found = await self._polling.take(max_messages, wait)
         except DestinationNotFound:
-            if not self._options.create_queues:
+            if not self._queues.makes(self._queue.asked):
                 raise
             await self._queues.find_now(self._queue.asked)
             return []
@@ -156,7 +156,8 @@ class SQSReceiver(Receiver):
             self._settling.hide(held, 0)
 
     async def _close(self) -> None:
-        self._give_back([*self._held])
+        now = self._loop.time()
+        self._give_back([held for held in self._held if held.is_ours(now)])
         self._held.clear()
         late = await self._polling.finish(self._options.poll_wait + _POLL_MARGIN)
         self._give_back(late)

@@ -114,6 +114,6 @@ class Sending:
         result = not_confirmed(error, queue.name)
         if is_missing(error):
             self._queues.forget(queue)
-            if self._options.create_queues:  # the next attempt makes it
+            if self._queues.makes(queue.asked):  # with the next attempt
                 return SendResult(result.status, error=result.error, retryable=True)
         return result

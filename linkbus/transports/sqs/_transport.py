@@ -188,8 +188,8 @@ class _Open:
         self._opening = opening
 
     async def aclose(self) -> None:
-        for receiver in list(self.receivers):  # closed before, but one may not have finished
-            await receiver.aclose()
+        # closed before, but their closing may have been cancelled, and goes on
+        await asyncio.gather(*[receiver.aclose() for receiver in self.receivers])
         self.sending.close()
         await self._opening.aclose()
 
