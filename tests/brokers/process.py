@@ -81,7 +81,7 @@ class BrokerProcess(ABC):
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
-                self._start(time.monotonic() + timeout)
+                self._start(timeout)
 
     def stop(self) -> None:
         """End the process as an operator would."""
@@ -113,7 +113,7 @@ class BrokerProcess(ABC):
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _start(self, deadline: float) -> None:
+    def _start(self, timeout: float) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix=f"linkbus-{self.name.lower()}-"))
             atexit.register(self.remove)
@@ -128,7 +128,7 @@ class BrokerProcess(ABC):
                 env={**os.environ, **self.environment(self.home)},
                 start_new_session=True,
             ).result()
-        self._wait_until_ready(deadline)
+        self._wait_until_ready(time.monotonic() + timeout)  # what it needs is there by now
 
     def _wait_until_ready(self, deadline: float) -> None:
         process = self._process

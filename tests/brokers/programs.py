@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 _PACKAGES = {
     "java": "default-jre-headless",
     "mvn": "maven",
     "rabbitmq-server": "rabbitmq-server",
 }
+
+_LOCK = Path(tempfile.gettempdir(), "linkbus-tests-install.lock")
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of this machine, not a fault
@@ -21,15 +26,19 @@ class Unavailable(Exception):  # noqa: N818 - a state of this machine, not a fau
 def require(program: str) -> None:
     """Make sure that a program exists; install it when this is root on a Debian.
 
+    Many may ask at once: one installs, the others wait.
+
     Raises:
         Unavailable: It is missing; the message says what to install.
     """
     if shutil.which(program):
         return
     package = _PACKAGES[program]
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        run(["apt-get", "update", "-qq"])
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shutil.which(program) and os.geteuid() == 0 and shutil.which("apt-get"):
+            run(["apt-get", "update", "-qq"])
+            run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
     if not shutil.which(program):
         msg = f"`{program}` is missing: install it (on Debian: apt-get install {package})"
         raise Unavailable(msg)
