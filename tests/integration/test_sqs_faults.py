@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -43,7 +44,10 @@ class Ledger:
     async def serve(self) -> None:
         """Handle messages until cancelled."""
         async with linkbus.Bus(SQSTransport(**self._options)) as bus:
-            await bus.consumer(self._queue, concurrency=16).run(self._handle)
+            while True:
+                with suppress(linkbus.DestinationNotFound):
+                    await bus.consumer(self._queue, concurrency=16).run(self._handle)
+                await asyncio.sleep(0.1)  # ElasticMQ answers before it has read its queues
 
     async def _handle(self, delivery: linkbus.Delivery) -> None:
         self.handled[int(delivery.body)] += 1
