@@ -24,12 +24,18 @@ include classpath("application.conf")
 node-address {{ protocol = http, host = "127.0.0.1", port = {port}, context-path = "" }}
 rest-sqs {{ enabled = true, bind-port = {port}, bind-hostname = "127.0.0.1", sqs-limits = strict }}
 rest-stats.enabled = false
-messages-storage {{ enabled = true, uri = {messages}, prune-data-on-init = false }}
+messages-storage {{ enabled = {kept}, uri = {messages}, prune-data-on-init = false }}
 """
 
 
 class ElasticMQ(BrokerProcess):
-    """One server, with its queues and messages in files.
+    """One server.
+
+    What it stores it reads while its queues change, which at times fails, and then its
+    next answer takes 5 seconds. So only a server that is to be killed stores anything.
+
+    Args:
+        keeps: It has its queues and messages in files, and again after a restart.
 
     Attributes:
         endpoint: Its URL. Any region and any credentials will do.
@@ -37,8 +43,9 @@ class ElasticMQ(BrokerProcess):
 
     name = "ElasticMQ"
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
         super().__init__()
+        self._keeps = keeps
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._settled = 0
 
@@ -46,6 +53,7 @@ class ElasticMQ(BrokerProcess):
         """Write the configuration: the limits of SQS, and storage that each write reaches."""
         written = _CONFIGURATION.format(
             port=self.port,
+            kept=json.dumps(self._keeps),
             messages=json.dumps(f"jdbc:h2:{home / 'messages'};WRITE_DELAY=0"),
         )
         (home / "elasticmq.conf").write_text(written)

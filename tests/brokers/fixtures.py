@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -30,11 +31,15 @@ GIVEN = {
 }
 """Each names a running broker to use instead: `host:port`, an AMQP URL, an endpoint's URL."""
 
-_KINDS: Mapping[str, Callable[[], BrokerProcess]] = {
+_MAKERS: Mapping[str, Callable[[], BrokerProcess]] = {
     "kafka": KafkaBroker,
+    "kafka_to_kill": KafkaBroker,
     "rabbitmq": RabbitMQBroker,
-    "sqs": ElasticMQ,
+    "rabbitmq_to_kill": RabbitMQBroker,
+    "sqs": partial(ElasticMQ, keeps=False),
+    "sqs_to_kill": ElasticMQ,
 }
+"""By the names of the fixtures."""
 _BROKERS = pytest.StashKey[dict[str, BrokerProcess | Unavailable]]()
 
 Broker = TypeVar("Broker", bound=BrokerProcess)
@@ -95,16 +100,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    given = {kind for kind, variable in GIVEN.items() if os.environ.get(variable)}
     needed = [
-        (name, kind)
-        for kind in _KINDS
-        if not os.environ.get(GIVEN[kind])
-        for name in (kind, f"{kind}_to_kill")
-        if name in asked
+        name for name in _MAKERS if name in asked and name.removesuffix("_to_kill") not in given
     ]
     with ThreadPoolExecutor(max(1, len(needed))) as starting:
-        started = starting.map(lambda one: _started(one[1]), needed)
-        brokers.update(zip([name for name, _ in needed], started, strict=True))
+        brokers.update(zip(needed, starting.map(_started, needed), strict=True))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -178,8 +179,8 @@ def _to_kill(config: pytest.Config, kind: str, of: type[Broker]) -> Broker:
     return broker
 
 
-def _started(kind: str) -> BrokerProcess | Unavailable:
-    broker = _KINDS[kind]()
+def _started(name: str) -> BrokerProcess | Unavailable:
+    broker = _MAKERS[name]()
     try:
         broker.start()
     except Unavailable as reason:
@@ -188,7 +189,10 @@ def _started(kind: str) -> BrokerProcess | Unavailable:
 
 
 def _started_before(config: pytest.Config, name: str, of: type[Broker]) -> Broker:
-    broker = config.stash[_BROKERS][name]
+    brokers = config.stash[_BROKERS]
+    if name not in brokers:  # a test asked for the fixture while it ran
+        brokers[name] = _started(name)
+    broker = brokers[name]
     if isinstance(broker, of):
         return broker
     give_up: Callable[[str], None] = pytest.skip

@@ -7,10 +7,9 @@ import asyncio
 import pytest
 from aiobotocore.session import AioSession
 
-from linkbus.testing import TransportConformance, TransportHarness
+from linkbus.testing import Check, TransportConformance, TransportHarness
 from linkbus.transports.sqs import SQSTransport
 from tests.brokers.elasticmq import ElasticMQ, create_queue
-from tests.brokers.fixtures import SQS
 
 SESSION = AioSession()
 """One for all checks: a session reads the models of SQS from files."""
@@ -53,20 +52,24 @@ class OwnSQS(GivenSQS):
         await asyncio.to_thread(self.broker.restart)
 
 
-def harness(sqs: SQS, *, fifo: bool) -> GivenSQS:
-    own = sqs.broker
-    return GivenSQS(sqs.endpoint, fifo=fifo) if own is None else OwnSQS(own, fifo=fifo)
+def harness(request: pytest.FixtureRequest, check: Check, *, fifo: bool) -> GivenSQS:
+    """Return what reaches a server that keeps nothing, unless the check restarts it."""
+    if "restart_broker" in check.needs:
+        return OwnSQS(request.getfixturevalue("sqs_to_kill"), fifo=fifo)
+    return GivenSQS(request.getfixturevalue("sqs").endpoint, fifo=fifo)
 
 
 @pytest.mark.broker
+@pytest.mark.usefixtures("sqs")
 class TestStandardQueues(TransportConformance):
     @pytest.fixture(autouse=True)
-    def _harness(self, sqs: SQS) -> None:
-        self.harness = harness(sqs, fifo=False)
+    def _harness(self, request: pytest.FixtureRequest, check: Check) -> None:
+        self.harness = harness(request, check, fifo=False)
 
 
 @pytest.mark.broker
+@pytest.mark.usefixtures("sqs")
 class TestFifoQueues(TransportConformance):
     @pytest.fixture(autouse=True)
-    def _harness(self, sqs: SQS) -> None:
-        self.harness = harness(sqs, fifo=True)
+    def _harness(self, request: pytest.FixtureRequest, check: Check) -> None:
+        self.harness = harness(request, check, fifo=True)
