@@ -52,7 +52,7 @@ async def send_copies(
     """
     for delivery in deliveries:
         message = delivery.message
-        headers = carrying(message.headers, {"origin": _origin(delivery, error)})
+        headers = carrying(message.headers, {"origin": origin_of(delivery, error)})
         try:
             await producer.send_prepared(message, headers)
         except (TransportError, MessageError) as failure:
@@ -63,7 +63,7 @@ async def send_copies(
             raise DeliveryError(msg) from failure
 
 
-def _origin(delivery: Delivery, error: BaseException | None) -> dict[str, object]:
+def origin_of(delivery: Delivery, error: BaseException | None) -> dict[str, object]:
     """Return the lineage of a message; one that it already has wins."""
     before = carried(delivery.headers).get("origin")
     if isinstance(before, dict):
