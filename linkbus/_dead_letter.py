@@ -64,9 +64,9 @@ async def send_copies(
 
 
 def origin_of(delivery: Delivery, error: BaseException | None) -> dict[str, object]:
-    """Return the lineage of a message; one that it already has wins."""
+    """Return the lineage of a message; a valid one that it already has wins."""
     before = carried(delivery.headers).get("origin")
-    if isinstance(before, dict):
+    if isinstance(before, dict) and not delivery.origin().invalid:
         return before
     origin: dict[str, object] = {
         **delivery.creation().as_headers(),

@@ -6,7 +6,8 @@ goes wrong in a propagator, a sampler or a processor is logged, and the message 
 - `_config` has `Tracing`, what a user sets; `_providers` finds what is in force
 - `_propagation` reads and writes creation contexts in headers
 - `_links` gathers distinct links, and starts spans that lose none of them
-- `_incoming` has what links say of a message, `_placing` where its process span belongs
+- `_incoming` has what links say of a message, `_lineage` where a dead letter comes from,
+  `_placing` where a process span belongs
 - `_sending` and `_processing` make the spans of the five operations; `_operation` and
   `_process` are one of them under way
 - `_stored` is for flows that do not pass through a bus

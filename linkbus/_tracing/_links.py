@@ -33,10 +33,11 @@ class Gathered:
         invalid: Messages whose context could not be read.
     """
 
-    __slots__ = ("_found", "invalid", "missing")
+    __slots__ = ("_found", "_origins", "invalid", "missing")
 
     def __init__(self) -> None:
         self._found: dict[tuple[int, int], tuple[SpanContext, Attributes]] = {}
+        self._origins: dict[tuple[int, int], Link] = {}
         self.missing = 0
         self.invalid = 0
 
@@ -59,6 +60,15 @@ class Gathered:
             self.missing += 1
         return False
 
+    def take_origin(self, origin: Creation, *, of: Creation) -> None:
+        """Take where a message was first made; an invalid one counts if `of`, its own, does not."""
+        context = origin.span
+        if context is not None:
+            identity = (context.trace_id, context.span_id)
+            self._origins[identity] = related(context, "origin", trusted=origin.trusted)
+        elif origin.invalid and not of.invalid:
+            self.invalid += 1
+
     def add(self, context: SpanContext, facts: Attributes, *, trusted: bool = True) -> bool:
         """Take one context; True if it was not there before.
 
@@ -74,6 +84,10 @@ class Gathered:
     def links(self) -> list[Link]:
         """Return one link per distinct context."""
         return [Link(context, facts) for context, facts in self._found.values()]
+
+    def origins(self) -> list[Link]:
+        """Return one link per distinct origin."""
+        return list(self._origins.values())
 
     def counts(self) -> Attributes:
         """Return the three counts, as a batch and a stored flow show them."""
@@ -93,9 +107,9 @@ def link_facts(context: SpanContext, facts: Attributes, *, trusted: bool) -> Att
     return facts
 
 
-def related(context: SpanContext, relation: str) -> Link:
-    """Return a link to a span that is not a creation context, with what it is instead."""
-    return Link(context, link_facts(context, {n.RELATION: relation}, trusted=True))
+def related(context: SpanContext, relation: str, *, trusted: bool = True) -> Link:
+    """Return a link to a span that did not make the message, with what it is instead."""
+    return Link(context, link_facts(context, {n.RELATION: relation}, trusted=trusted))
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from time import time, time_ns
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from linkbus._seam import Arrival
 from linkbus._tracing import _names as n
 from linkbus._tracing._config import Relation
 from linkbus._tracing._core import TracingCore, label_of, measured, operation
-from linkbus._tracing._incoming import Incoming, facts_of, producer_link, shared_facts
+from linkbus._tracing._incoming import Incoming, facts_of, links_of, shared_facts
+from linkbus._tracing._lineage import origin_in
 from linkbus._tracing._links import Attributes, Gathered, SpanPlan, related, start
 from linkbus._tracing._metrics import Meters
 from linkbus._tracing._operation import UNSEEN, Operation
@@ -24,6 +26,7 @@ from linkbus._tracing._placing import passed_on, placed, with_baggage
 from linkbus._tracing._process import UNPROCESSED, Process
 from linkbus._tracing._propagation import MISSING, Creation
 from linkbus._tracing._quiet import quiet
+from linkbus._tracing._suppressing import AS_IT_IS, Alone
 
 
 class _Measured(NamedTuple):
@@ -73,6 +76,10 @@ class ConsumerTracer:
         """Return headers without what the propagator writes."""
         return self._core.propagation.strip(headers)
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Return the block in which to call the receiver."""
+        return Alone() if self._core.providers.has_tracer else AS_IT_IS
+
     def _unread(self, arrival: Arrival) -> Creation:
         return MISSING
 
@@ -81,7 +88,17 @@ class ConsumerTracer:
         """Read a message's creation context."""
         if self._ignored or not arrival.headers:
             return MISSING
-        creation = self._core.propagation.read(arrival.headers.items())
+        return self._believed(self._core.propagation.read(arrival.headers.items()))
+
+    @quiet(_unread)
+    def read_origin(self, arrival: Arrival) -> Creation:
+        """Read where a dead letter, or a redriven message, was first made."""
+        if self._ignored or not arrival.headers:
+            return MISSING
+        return self._believed(origin_in(arrival.headers))
+
+    def _believed(self, creation: Creation) -> Creation:
+        """Count a context that is invalid, and leave of the others what may be believed."""
         if creation.invalid:
             _, meters = self._core.providers.current()
             if meters is not None:
@@ -127,18 +144,13 @@ class ConsumerTracer:
         for wait in self._waits([incoming], meters):
             attributes[n.WAIT] = round(wait * 1000, 3)
         base = with_baggage(otel_context.get_current(), creation.baggage)
-        parent, links = placed(incoming, self._relation, base)
-        creations = 0
-        if creation.span is not None:
-            creations = 1
-            links.insert(0, producer_link(creation.span, incoming))
-        elif creation.invalid:
-            attributes[n.LINK_INVALID] = 1
-        else:
-            attributes[n.LINK_MISSING] = 1
+        links = links_of(incoming, attributes)
+        parent, ambient = placed(incoming, self._relation, base)
+        links += ambient
         if previous is not None:
             links.append(related(previous, "retry"))
         name = f"process {self._label}"
+        creations = 0 if creation.span is None else 1
         plan = SpanPlan(name, SpanKind.CONSUMER, parent, links, creations, attributes)
         span = start(tracer, plan, self._core.config.max_links)
         return Process(span, trace.set_span_in_context(span, base), meters, self._measured.process)
@@ -159,6 +171,7 @@ class ConsumerTracer:
         gathered = Gathered()
         for one in incoming:
             gathered.take(one.creation(), facts_of(one, on_span))
+            gathered.take_origin(one.origin(), of=one.creation())
         attributes: Attributes = {
             **self._process,
             **shared,
@@ -169,13 +182,12 @@ class ConsumerTracer:
         if waits:
             attributes[n.WAIT_MIN] = round(min(waits) * 1000, 3)
             attributes[n.WAIT_MAX] = round(max(waits) * 1000, 3)
-        links = gathered.links()
-        creations = len(links)
+        links = [*gathered.links(), *gathered.origins()]
         if previous is not None:
             links.append(related(previous, "retry"))
         current = otel_context.get_current()
         name = f"process {self._label}"
-        plan = SpanPlan(name, SpanKind.CONSUMER, current, links, creations, attributes)
+        plan = SpanPlan(name, SpanKind.CONSUMER, current, links, len(gathered), attributes)
         span = start(tracer, plan, self._core.config.max_links)
         return Process(
             span, trace.set_span_in_context(span, current), meters, self._measured.process
@@ -271,8 +283,9 @@ class ConsumerTracer:
     ) -> Process:
         """Return a processing without a span: what is measured is measured all the same."""
         if meters is not None:
-            for one in incoming:
-                one.creation()  # counts it, where it is invalid
+            for one in incoming:  # counts what is invalid
+                one.creation()
+                one.origin()
             self._waits(incoming, meters)
         elif context is None:
             return UNPROCESSED

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from opentelemetry import baggage, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagate import textmap  # type: ignore[attr-defined] # a part of it
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from linkbus._headers import Headers
 from linkbus._tracing._quiet import logger
@@ -15,6 +16,12 @@ _LISTS = {"baggage": 8192, "tracestate": 512}
 """Headers that may be repeated or fail alone, with the most bytes of them that are read."""
 _MAX_BYTES = 512
 """The most bytes of any other header of a propagator; a traceparent has 55."""
+_B3 = frozenset(
+    {"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"}
+)
+"""All headers of B3. Each of its propagators reads most, and names as its fields what it writes.
+https://github.com/open-telemetry/opentelemetry-python/tree/main/propagator/opentelemetry-propagator-b3
+"""
 
 
 class Creation:
@@ -115,22 +122,26 @@ class Propagation:
         return creation
 
 
+W3C = Propagation(TraceContextTextMapPropagator())
+"""For what is always in the form of the W3C headers, whatever the propagator in force."""
+
+
 def _fields(propagator: textmap.TextMapPropagator) -> dict[str, str]:
     try:
-        return {name.lower(): name for name in propagator.fields}
+        fields = {name.lower(): name for name in propagator.fields}
     except Exception:  # noqa: BLE001 - a propagator may raise anything, tracing nothing
         logger.exception("a propagator failed to name its headers; none are read")
         return {}
+    return fields if _B3.isdisjoint(fields) else {name: name for name in _B3} | fields
 
 
 def _take(found: dict[str, str], field: str, value: str) -> bool:
     """Add one header to the carrier; False where that breaks the context."""
     limit = _LISTS.get(field.lower())
     if limit is None:
-        if field in found or len(value) > _MAX_BYTES or not value.isascii():
+        if len(value) > _MAX_BYTES or not value.isascii():
             return False
-        found[field] = value
-        return True
+        return found.setdefault(field, value) == value
     if field in found:
         value = f"{found[field]},{value}"
     if len(value) <= limit and value.isascii():

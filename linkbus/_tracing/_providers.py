@@ -33,6 +33,11 @@ class Providers:
         self._meters: Meters | None = None
         self._looked_at = float("-inf")
 
+    @property
+    def has_tracer(self) -> bool:
+        """Whether spans are recorded, as far as `current` has found out."""
+        return self._tracer is not None
+
     def current(self) -> tuple[trace.Tracer | None, Meters | None]:
         """Return the tracer and the instruments; None for what would record nothing."""
         if self._tracer is None or self._meters is None:

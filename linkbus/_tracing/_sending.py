@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,6 +16,7 @@ from linkbus._tracing._core import TracingCore, label_of, measured, operation
 from linkbus._tracing._links import Attributes, Gathered, SpanPlan, start
 from linkbus._tracing._operation import UNSEEN, Operation
 from linkbus._tracing._quiet import quiet
+from linkbus._tracing._suppressing import AS_IT_IS, Alone
 
 Carrier = Mapping[str, str]
 """A context as headers: what leaves with a message."""
@@ -45,6 +47,10 @@ class ProducerTracer:
     def strip(self, headers: Headers) -> Headers:
         """Return the application's headers without what the propagator writes."""
         return self._core.propagation.strip(headers) if headers else headers
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Return the block in which to call the transport."""
+        return Alone() if self._core.providers.has_tracer else AS_IT_IS
 
     def begin(self, message: Message, mid: str) -> tuple[Carrier, Operation]:
         """Start sending one message, with the id `mid`; return the context that leaves."""

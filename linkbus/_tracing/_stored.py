@@ -11,7 +11,6 @@ from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from linkbus._errors import UsageError
 from linkbus._message import Message
@@ -21,12 +20,11 @@ from linkbus._tracing._core import ambient
 from linkbus._tracing._incoming import Incoming
 from linkbus._tracing._links import Gathered, SpanPlan, carry, link_facts, mirrors, related, start
 from linkbus._tracing._operation import error_type
-from linkbus._tracing._propagation import INVALID, MISSING, Creation, Propagation
+from linkbus._tracing._propagation import INVALID, MISSING, W3C, Creation, Propagation
 from linkbus._tracing._providers import Providers
 from linkbus._tracing._quiet import quiet
 
 _MAX_LINKS = Tracing().max_links
-_TRACEPARENT = Propagation(TraceContextTextMapPropagator())
 
 Linkable = Mapping[str, str] | str | SpanContext | Incoming | Message | None
 """What stands for a creation context.
@@ -201,7 +199,7 @@ def _read(stored: Linkable) -> Creation:
     if isinstance(stored, Message):
         stored = stored.context
     if isinstance(stored, str):
-        return _TRACEPARENT.read([("traceparent", stored)]) if stored else MISSING
+        return W3C.read([("traceparent", stored)]) if stored else MISSING
     if stored is None:
         return MISSING
     return _read_mapping(stored)

@@ -44,9 +44,18 @@ async def process_next(consumer: linkbus.Consumer) -> linkbus.Delivery:
     return delivery
 
 
-def expect_tree(spans: SpanRecorder, destination: str, expected: str) -> None:
-    """Fail unless the spans are these; the destination is called `orders` in them."""
-    names = {destination: "orders"}
+def expect_tree(
+    spans: SpanRecorder, destination: str, expected: str, *, dead: str | None = None
+) -> None:
+    """Fail unless the spans are these: with `orders` for the destination, `orders.dead` for dead.
+
+    Args:
+        spans: What was recorded.
+        destination: The one that the check made.
+        expected: The tree.
+        dead: Where the check sends dead letters.
+    """
+    names = {destination: "orders"} | ({} if dead is None else {dead: "orders.dead"})
     links = ("linkbus.link.relation",)
     tree = spans.tree(attributes=COUNTS, link_attributes=links, replace=names)
     expected = dedent(expected).strip()

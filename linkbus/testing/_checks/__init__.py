@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linkbus.testing._check import checks_in
 from linkbus.testing._checks import (
+    attempts,
     batches,
     cancelling,
     closing,
@@ -33,6 +34,7 @@ CHECKS = tuple(
         closing,
         refusing,
         consuming,
+        attempts,
         tracing,
         strangers,
         faults,
