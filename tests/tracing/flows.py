@@ -1,5 +1,6 @@
 """Steps that many tests of traces take, and what they look at in a span."""
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from textwrap import dedent
 
@@ -85,9 +86,13 @@ async def send_envelope(transport: MemoryTransport, body: bytes, headers: linkbu
 def expect(
     spans: SpanRecorder, expected: str, *, attributes: Sequence[str] = (), width: int = 100
 ) -> None:
-    """Compare the printed tree of all spans; of links only their relation is printed."""
+    """Compare the printed tree of all spans; of links only their relation is printed.
+
+    `pytest -rP` shows the trees.
+    """
     relation = ("linkbus.link.relation",)
     tree = spans.tree(attributes=attributes, link_attributes=relation, width=width)
+    sys.stdout.write(f"{tree}\n")
     assert tree == dedent(expected).strip("\n")
 
 

@@ -1,7 +1,16 @@
 """Shape 10: whatever stands in the trace headers, the message is delivered."""
 
 import pytest
-from flows import TRACEPARENT, TRACEPARENT_IDS, facts, linked, only, process_batch, process_next
+from flows import (
+    TRACEPARENT,
+    TRACEPARENT_IDS,
+    expect,
+    facts,
+    linked,
+    only,
+    process_batch,
+    process_next,
+)
 from opentelemetry.trace import StatusCode
 
 from linkbus import Headers
@@ -52,6 +61,24 @@ VALID = {
     "with a broken baggage": [("traceparent", TRACEPARENT), ("baggage", b"\xff\xfe")],
     "with a huge baggage": [("traceparent", TRACEPARENT), ("baggage", "a=" + "b" * 10_000)],
 }
+
+
+async def test_nothing_and_junk_and_a_context(bus, spans, transport):
+    """A message without a context, and one with a bad one, are roots that say which they are."""
+    for headers in ({}, {"traceparent": "junk"}, {"traceparent": TRACEPARENT}):
+        await transport.send("orders", [Envelope("id", b"", None, Headers(headers))])
+    async with bus.consumer("orders") as consumer:
+        for _ in range(3):
+            await process_next(consumer)
+    expect(
+        spans,
+        """
+        A  process orders  CONSUMER  {linkbus.link.missing=1}
+        B  process orders  CONSUMER  {linkbus.link.invalid=1}
+        C  process orders  CONSUMER  ⇢ ? {linkbus.link.relation=producer}
+        """,
+        attributes=["linkbus.link.missing", "linkbus.link.invalid"],
+    )
 
 
 def counts(span):

@@ -6,7 +6,7 @@ import sys
 from textwrap import dedent
 
 import pytest
-from flows import TRACEPARENT, handle, process_batch, process_next, take
+from flows import TRACEPARENT, expect, handle, nothing, process_batch, process_next, take
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -18,7 +18,7 @@ from opentelemetry.trace import (
 
 from linkbus import Bus, Headers, Message, Tracing
 from linkbus.abc import Envelope
-from linkbus.transports.memory import MemoryTransport
+from linkbus.transports.memory import MemoryBroker, MemoryTransport
 
 INCOMING = {"traceparent": TRACEPARENT, "tracestate": "vendor=1", "baggage": "tenant=a"}
 BROKEN = Headers({"traceparent": "junk"})
@@ -34,6 +34,30 @@ async def silent():
     async with Bus(transport, tracing=tracing) as bus:
         await transport.send("orders", [Envelope("id", b"order", None, Headers(INCOMING))])
         yield bus
+
+
+async def test_between_two_that_record(provider, spans):
+    """A service that records nothing stands between two that do, and the links lead across it."""
+    broker = MemoryBroker()
+    recording = Tracing(tracer_provider=provider)
+    silent = Tracing(tracer_provider=NoOpTracerProvider())
+    async with Bus(MemoryTransport(broker), tracing=recording) as bus:
+        await bus.producer("orders").send(b"order")
+    async with Bus(MemoryTransport(broker), tracing=silent) as bus:
+
+        async def forward(delivery):
+            await bus.producer("next").send(delivery.body)
+
+        await handle(bus.consumer("orders"), forward)
+    async with Bus(MemoryTransport(broker), tracing=recording) as bus:
+        await handle(bus.consumer("next"), nothing)
+    expect(
+        spans,
+        """
+        A  send orders   PRODUCER
+        B  process next  CONSUMER  ⇢ A/send orders {linkbus.link.relation=producer}
+        """,
+    )
 
 
 async def left(bus):
