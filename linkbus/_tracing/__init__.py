@@ -4,7 +4,7 @@ It does no I/O and awaits nothing. It never raises and never changes an outcome:
 goes wrong in a propagator, a sampler or a processor is logged, and the message goes on.
 
 - `_config` has `Tracing`, what a user sets; `_providers` finds what is in force
-- `_propagation` reads and writes creation contexts in headers
+- `_propagation` reads and writes creation contexts in headers; `_w3c` the usual one, faster
 - `_links` gathers distinct links, and starts spans that lose none of them
 - `_incoming` has what links say of a message, `_lineage` where a dead letter comes from,
   `_placing` where a process span belongs

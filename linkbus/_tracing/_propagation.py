@@ -11,6 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from linkbus._headers import Headers
 from linkbus._tracing._quiet import logger
+from linkbus._tracing._w3c import HEADER, is_plain, parsed, written
 
 _LISTS = {"baggage": 8192, "tracestate": 512}
 """Headers that may be repeated or fail alone, with the most bytes of them that are read."""
@@ -72,6 +73,7 @@ class Propagation:
     def __init__(self, propagator: textmap.TextMapPropagator | None = None) -> None:
         self._given = propagator
         self._known: textmap.TextMapPropagator | None = None
+        self._is_plain = False
         self._fields: dict[str, str] = {}
 
     def _current(self) -> textmap.TextMapPropagator:
@@ -79,6 +81,7 @@ class Propagation:
         propagator = self._given or propagate.get_global_textmap()
         if propagator is not self._known:
             self._fields = _fields(propagator)
+            self._is_plain = is_plain(propagator)
             self._known = propagator
         return propagator
 
@@ -86,8 +89,11 @@ class Propagation:
         """Return the headers that carry a context; empty when there is nothing to carry."""
         carrier: dict[str, str] = {}
         if context:
+            propagator = self._current()
+            if self._is_plain and (usual := written(context)) is not None:
+                return usual
             try:
-                self._current().inject(carrier, context)
+                propagator.inject(carrier, context)
             except Exception:  # noqa: BLE001 - it may raise anything; what it wrote stays
                 logger.exception("a propagator failed; a message leaves without its context")
         return carrier
@@ -114,6 +120,10 @@ class Propagation:
                 broken = not _take(found, field, value) or broken
         if not found:
             return INVALID if broken else MISSING
+        if self._is_plain and not broken and len(found) == 1 and HEADER in found:
+            span = parsed(found[HEADER])
+            if span is not None:
+                return Creation(span, {})
         if broken:  # two that differ, or one that cannot be read: believe neither
             found = {name: found[name] for name in found if name.lower() in _LISTS}
         creation = _extracted(propagator, found)
