@@ -131,8 +131,14 @@ class SpanPlan:
 
 
 def start(tracer: trace.Tracer, plan: SpanPlan, max_links: int) -> trace.Span:
-    """Start a span with its links; those it cannot hold go to child spans."""
+    """Start a span with its links; those it cannot hold go to child spans.
+
+    A sampler sees those that the span is started with: the first link, then those to what
+    is recorded.
+    """
     links = plan.links
+    if len(links) > max_links:
+        links[1 : plan.creations] = sorted(links[1 : plan.creations], key=_is_unsampled)
     first = links if len(links) <= max_links else links[:max_links]
     plan.attributes.update(mirrors(first[: plan.creations], of=plan.creations))
     span = tracer.start_span(
@@ -144,6 +150,10 @@ def start(tracer: trace.Tracer, plan: SpanPlan, max_links: int) -> trace.Span:
         except Exception:  # noqa: BLE001 - the span is open, and some links are more than none
             logger.exception("links of %r are lost", plan.name)
     return span
+
+
+def _is_unsampled(link: Link) -> bool:
+    return not link.context.trace_flags & 1
 
 
 def _carry_rest(tracer: trace.Tracer, span: trace.Span, plan: SpanPlan, first: list[Link]) -> None:

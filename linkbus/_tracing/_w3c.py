@@ -12,8 +12,7 @@ import re
 from opentelemetry import baggage, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.propagate import textmap  # type: ignore[attr-defined] # a part of it
-from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagate import composite, textmap  # type: ignore[attr-defined] # its parts
 from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -25,7 +24,7 @@ _OWN = {TraceContextTextMapPropagator, W3CBaggagePropagator}
 
 def is_plain(propagator: textmap.TextMapPropagator) -> bool:
     """Whether a propagator is OpenTelemetry's own for the W3C headers, and nothing more."""
-    if type(propagator) is CompositePropagator:
+    if type(propagator) is composite.CompositePropagator:
         parts = getattr(propagator, "_propagators", ())  # nothing public tells
         kinds = [type(part) for part in parts]
         return kinds.count(TraceContextTextMapPropagator) == 1 and _OWN.issuperset(kinds)

@@ -12,6 +12,8 @@ from linkbus import Bus, Message, Tracing
 from linkbus.testing import SpanRecorder
 from linkbus.transports.memory import MemoryTransport
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
 
 def limited(**limits):
     """Make a provider with limits of its own."""
@@ -150,6 +152,21 @@ async def test_of_a_receive_span(provider):
             held = await consumer.receive(3, timeout=10.0)
             assert len(held) == 3
     assert chunks(spans, "receive orders") == [2, 1]
+
+
+async def test_recorded_targets_come_before_others(provider, spans):
+    """A sampler sees the links of the span itself: the first, and those to what was recorded."""
+    ids_of_spans = [f"{number:016x}" for number in range(1, 6)]
+    contexts = [
+        {"traceparent": f"00-{TRACE}-{span}-0{number // 3}"}
+        for number, span in enumerate(ids_of_spans)
+    ]
+    tracing = Tracing(tracer_provider=provider, max_links=2)
+    async with Bus(MemoryTransport(), tracing=tracing) as bus, bus.consumer("orders") as consumer:
+        await bus.producer("orders").send_batch([Message(b"", context=one) for one in contexts])
+        await process_batch(consumer, 5)
+    assert [span for _, span in linked(only(spans, "process orders"))] == [1, 4]
+    assert len(spans.named("process orders links")) == 2
 
 
 async def test_nothing_below_a_span_that_is_not_recorded():

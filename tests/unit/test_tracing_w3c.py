@@ -4,7 +4,7 @@ import pytest
 from opentelemetry import baggage, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.propagators.b3 import B3Format
+from opentelemetry.propagators.b3 import B3MultiFormat
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -29,7 +29,7 @@ class Derived(TraceContextTextMapPropagator):
         (CompositePropagator([W3C]), True),
         (CompositePropagator([]), False),
         (CompositePropagator([W3CBaggagePropagator()]), False),
-        (CompositePropagator([W3C, B3Format()]), False),
+        (CompositePropagator([W3C, B3MultiFormat()]), False),
         (CompositePropagator([Derived()]), False),
         (W3CBaggagePropagator(), False),
         (Derived(), False),
