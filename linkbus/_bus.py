@@ -20,6 +20,7 @@ from linkbus._tracing._config import Relation, Tracing, checked_relation
 from linkbus._tracing._core import TracingCore
 from linkbus._tracing._processing import ConsumerTracer
 from linkbus._tracing._sending import ProducerTracer
+from linkbus._tracing._suppressing import Alone
 from linkbus.abc import Transport
 
 ENTRY_POINTS = "linkbus.transports"
@@ -66,7 +67,8 @@ class Bus:
         if self._state != "new":
             msg = f"the bus is {self._state}: a bus is opened once, make a new one"
             raise UsageError(msg)
-        await self._transport.open()
+        with Alone():
+            await self._transport.open()
         self._state = "open"
         return self
 
@@ -77,7 +79,7 @@ class Bus:
         traceback: TracebackType | None,
     ) -> None:
         self._state = "closed"
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True), Alone():
             async with AsyncExitStack() as closing:  # each, though one is cancelled
                 closing.push_async_callback(self._transport.aclose)
                 for subscription in self._subscriptions:

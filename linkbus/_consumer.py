@@ -17,6 +17,7 @@ from linkbus._errors import UsageError
 from linkbus._handling import BatchHandler, Handler, Handling
 from linkbus._retry import RetryPolicy
 from linkbus._subscription import Subscription
+from linkbus._tracing._suppressing import Alone
 from linkbus._workers import Workers
 
 MIN_PREFETCH = 100
@@ -97,7 +98,7 @@ class Consumer:
         if tasks is None or self._subscription is None:
             return
         try:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), Alone():
                 await self._subscription.aclose()
         finally:
             await tasks.__aexit__(None, None, None)
@@ -249,7 +250,8 @@ class Consumer:
             raise UsageError(msg)
         self._subscription = subscription = self._subscribe(prefetch)
         try:
-            await subscription.open()
+            with Alone():
+                await subscription.open()
         except BaseException:
             self._subscription = None  # it may be entered again
             raise

@@ -11,6 +11,7 @@ from linkbus._bell import Bell
 from linkbus._cancelled import failure
 from linkbus._delivery import Delivery
 from linkbus._leases import Leases
+from linkbus._tracing._suppressing import Alone
 
 
 class Keeper:
@@ -49,7 +50,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep; the body of the task."""
-        with self._scope:
+        with Alone(), self._scope:
             while await self._review():
                 due = self._leases.next_at
                 with anyio.move_on_after(None if due is None else max(0.0, due - monotonic())):

@@ -243,7 +243,8 @@ class Producer:
 
     async def _call(self, transport: Transport, envelopes: Sequence[Envelope]) -> list[SendResult]:
         try:
-            results = await transport.send(self.destination, envelopes)
+            with self._tracer.alone():
+                results = await transport.send(self.destination, envelopes)
         except SendError as error:
             return [_with_id(error.result, envelope) for envelope in envelopes]
         except (TransportError, MessageError) as error:

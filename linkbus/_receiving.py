@@ -14,6 +14,7 @@ from linkbus._bell import Bell
 from linkbus._cancelled import failure
 from linkbus._errors import TransportError
 from linkbus._seam import Arrival
+from linkbus._tracing._suppressing import Alone
 from linkbus.abc import Receiver
 
 logger = logging.getLogger("linkbus")
@@ -87,7 +88,7 @@ class Receiving:
     async def run(self) -> None:
         """Receive; the body of the task."""
         try:
-            with self._scope:
+            with Alone(), self._scope:
                 while not self._is_stopping:
                     space = self._taker.space()
                     if space > 0:

@@ -80,10 +80,11 @@ class Settler:
         return await self._settled([Settlement(d._arrival, outcome) for d in deliveries])
 
     async def _settled(self, settlements: Sequence[Settlement]) -> Sequence[SettleResult]:
-        try:
-            return await self._receiver.settle(settlements)
-        except Exception as error:  # noqa: BLE001 - what may pass is tried again, the rest raised
-            return await self._again(settlements, error)
+        with self._tracer.alone():
+            try:
+                return await self._receiver.settle(settlements)
+            except Exception as error:  # noqa: BLE001 - what may pass is tried again
+                return await self._again(settlements, error)
 
     async def _again(
         self, settlements: Sequence[Settlement], error: Exception

@@ -20,7 +20,6 @@ from linkbus._producer import Producer
 from linkbus._receiving import Receiving, Taker
 from linkbus._seam import Arrival, Outcome, SettleResult, SettleStatus
 from linkbus._settling import STALE, Settler, log_in_vain
-from linkbus._tracing._placing import leave_ambient
 from linkbus._tracing._process import Process
 from linkbus._tracing._processing import ConsumerTracer
 from linkbus.abc import Receiver, Transport
@@ -377,7 +376,6 @@ class Subscription(Holder, Taker):
         self.buffer.push(deliveries)
         self.tracer.given(len(deliveries))
         if self.traces_receives:
-            leave_ambient()  # this task's, which is that of the block around the consumer
             self.tracer.received(deliveries, started)
         if self._leases.note(deliveries, now):
             self._keeper.go_on()

@@ -17,6 +17,8 @@ What holds for every method:
   delayed by more than a few milliseconds. Each method says what it leaves behind.
 - **Nothing is silent.** What a broker cannot do is left out of `capabilities`; the
   core then refuses it where the application asks for it.
+- **Tracing stays outside.** While a method runs, nothing of OpenTelemetry is current, and
+  instrumentation that asks is told to be silent: linkbus makes the spans of the message.
 - **Values are given away.** A method keeps no reference to the sequences that it was
   given after it returned, and does not change those that it returned.
 

@@ -11,6 +11,7 @@ goes wrong in a propagator, a sampler or a processor is logged, and the message 
 - `_sending` and `_processing` make the spans of the five operations; `_operation` and
   `_process` are one of them under way
 - `_stored` is for flows that do not pass through a bus
+- `_suppressing` keeps other instrumentation out of what a transport does
 - `_metrics` has the instruments; `_names` the attributes' names
 - `_core` is what a bus's tracers share; `_quiet` makes a tracing method harmless
 """

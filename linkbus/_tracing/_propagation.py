@@ -124,7 +124,7 @@ class Propagation:
             span = parsed(found[HEADER])
             if span is not None:
                 return Creation(span, {})
-        if broken:  # two that differ, or one that cannot be read: believe neither
+        if broken:  # two of them, or one that cannot be read: believe neither
             found = {name: found[name] for name in found if name.lower() in _LISTS}
         creation = _extracted(propagator, found)
         if broken or (creation.span is None and any(name.lower() not in _LISTS for name in found)):
@@ -149,9 +149,10 @@ def _take(found: dict[str, str], field: str, value: str) -> bool:
     """Add one header to the carrier; False where that breaks the context."""
     limit = _LISTS.get(field.lower())
     if limit is None:
-        if len(value) > _MAX_BYTES or not value.isascii():
+        if field in found or len(value) > _MAX_BYTES or not value.isascii():
             return False
-        return found.setdefault(field, value) == value
+        found[field] = value
+        return True
     if field in found:
         value = f"{found[field]},{value}"
     if len(value) <= limit and value.isascii():

@@ -45,7 +45,7 @@ class Call:
     async def submit(self, producer: AIOKafkaProducer) -> None:
         """Give all envelopes to the producer, which packs them into batches of its own."""
         self._producer = producer
-        send, topic, futures = unwrapped(producer, producer.send), self._topic, self._futures
+        send, topic, futures = unwrapped(producer.send), self._topic, self._futures
         for number, envelope in enumerate(self._batch):
             if self._failed_keys and envelope.key in self._failed_keys:
                 self._fail(number, self._behind())

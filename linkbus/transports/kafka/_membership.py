@@ -116,7 +116,7 @@ class Membership(ConsumerRebalanceListener):
                 membership is broken then.
         """
         wanted = () if not full else self._consumer.assignment() - set(full)
-        getmany = unwrapped(self._consumer, self._consumer.getmany)
+        getmany = unwrapped(self._consumer.getmany)
         try:
             return await getmany(*wanted, timeout_ms=ms(wait), max_records=limit)
         except Exception as error:
@@ -170,4 +170,4 @@ class Membership(ConsumerRebalanceListener):
 
     async def _refusal(self) -> None:
         """Wait for the error that ends a join; only `getmany` tells, and it waits with it."""
-        await unwrapped(self._consumer, self._consumer.getmany)(_NOWHERE, timeout_ms=0)
+        await unwrapped(self._consumer.getmany)(_NOWHERE, timeout_ms=0)

@@ -108,7 +108,7 @@ class Sending:
         try:
             with self._deadlines.limit():
                 key, headers = key_and_headers(envelope)
-                send = unwrapped(producer, producer.send)
+                send = unwrapped(producer.send)
                 future = await send(topic, envelope.body, key=key, headers=headers)
                 await future
         except (MessageError, KafkaError, TimeoutError) as error:
