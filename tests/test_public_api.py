@@ -12,6 +12,7 @@ import pytest
 
 import linkbus
 import linkbus.abc
+import linkbus.sampling
 import linkbus.testing
 
 NAMES = {
@@ -71,7 +72,13 @@ SIGNATURES: dict[str, str] = {
     "delayed_release=False, extendable_lease=False, counts_deliveries=False, "
     "repeated_headers=False, max_batch=None, max_message_bytes=None, max_headers=None, "
     "durable=False, receive_cancel_safe=False)",
+    "sampling.LinkedSampler": "(root, *, batches='any')",
     "testing.SpanRecorder": "(provider=None)",
+    "testing.SpanRecorder.assert_linked": "(self, span, target, *, relation=None, "
+    "transitive=False)",
+    "testing.SpanRecorder.assert_every_message_linked": "(self, *, in_flight=())",
+    "testing.assert_linked": "(spans, span, target, *, relation=None, transitive=False)",
+    "testing.assert_every_message_linked": "(spans, *, in_flight=())",
 }
 
 DELIVERY = "body headers key id source attempt sent_at message raw key_bytes"

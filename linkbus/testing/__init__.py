@@ -1,8 +1,9 @@
 """linkbus.testing: a conformance kit for transports, and a recorder of spans for everybody.
 
 Needs the extra `linkbus[testing]`. An author of a transport derives a test class from
-`TransportConformance` and gives it a `TransportHarness`. An application's tests collect
-spans with `SpanRecorder`.
+`TransportConformance` and gives it a `TransportHarness`. An application's tests have the
+fixture `linkbus_spans` of pytest, which is a `SpanRecorder`; spans that something else
+collected are checked by `assert_linked` and `assert_every_message_linked`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from linkbus.testing._check import Check, check
     from linkbus.testing._checks import CHECKS
     from linkbus.testing._conformance import TransportConformance
+    from linkbus.testing._every_message import assert_every_message_linked
+    from linkbus.testing._linked import assert_linked
     from linkbus.testing._recorder import SpanRecorder
     from linkbus.testing._runner import run_check
     from linkbus.testing._trial import Skipped, Trial
@@ -28,6 +31,8 @@ __all__ = [
     "TransportConformance",
     "TransportHarness",
     "Trial",
+    "assert_every_message_linked",
+    "assert_linked",
     "check",
     "run_check",
 ]
@@ -39,6 +44,8 @@ _LAZY = {
     "SpanRecorder": "linkbus.testing._recorder",
     "TransportConformance": "linkbus.testing._conformance",
     "Trial": "linkbus.testing._trial",
+    "assert_every_message_linked": "linkbus.testing._every_message",
+    "assert_linked": "linkbus.testing._linked",
     "check": "linkbus.testing._check",
     "run_check": "linkbus.testing._runner",
 }

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
-from opentelemetry import trace
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
+from linkbus.testing._every_message import assert_every_message_linked
+from linkbus.testing._left_behind import never_ended, refused_detaches, still_attached
+from linkbus.testing._linkage import Key, key
+from linkbus.testing._linked import SpanOrName, assert_linked
 from linkbus.testing._listening import global_provider, listening
 from linkbus.testing._tree import SPAN_ATTRIBUTES, tree
-
-SpanOrName: TypeAlias = ReadableSpan | str
-_Key: TypeAlias = tuple[int, int]
 
 
 class SpanRecorder:
@@ -34,7 +35,8 @@ class SpanRecorder:
     global; give `tracer_provider` to `Tracing`.
 
     Recorders may be nested and may run side by side: each collects all spans of its
-    provider. May be used from any thread.
+    provider. May be used from any thread. Iterating gives the spans that have ended, in the
+    order of their ends, then those that have not.
 
     Args:
         provider: One of the SDK's; None: the global one.
@@ -42,13 +44,20 @@ class SpanRecorder:
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._provider = provider
-        self._started: dict[_Key, ReadableSpan] = {}
+        self._started: dict[Key, ReadableSpan] = {}
         self._finished: list[ReadableSpan] = []
+        self._refused: list[str] = []
+        self._before = Context()
         self._listening = ExitStack()
 
     def __enter__(self) -> Self:
+        self._before = get_current()
         self._listening.enter_context(listening(self.tracer_provider, self))
+        self._refused = self._listening.enter_context(refused_detaches())
         return self
+
+    def __iter__(self) -> Iterator[ReadableSpan]:
+        return iter([*self._finished, *self._started.values()])
 
     def __exit__(
         self,
@@ -73,7 +82,7 @@ class SpanRecorder:
     @property
     def open(self) -> list[ReadableSpan]:
         """The spans that were started in the block and have not ended, in that order."""
-        return list(self._started.values())
+        return [span for span in list(self._started.values()) if span.end_time is None]
 
     def named(self, name: str) -> list[ReadableSpan]:
         """Return the spans of a name that have ended, in the order of their ends."""
@@ -109,7 +118,7 @@ class SpanRecorder:
             color: For a terminal.
         """
         return tree(
-            [*self._finished, *self._started.values()],
+            self,
             attributes=attributes,
             link_attributes=link_attributes,
             replace=replace,
@@ -118,80 +127,71 @@ class SpanRecorder:
             color=color,
         )
 
-    def assert_linked(self, span: SpanOrName, target: SpanOrName) -> None:
+    def assert_linked(
+        self,
+        span: SpanOrName,
+        target: SpanOrName,
+        *,
+        relation: str | None = None,
+        transitive: bool = False,
+    ) -> None:
         """Check that a span links to another one.
 
         Given names, every span of the first name must link to one of the second. Links
         that were too many for a span, and are on its children `{name} links`, are its own.
 
+        Args:
+            span: The span that links, or the name of some.
+            target: The span that is linked, or the name of some.
+            relation: Only links of this `linkbus.link.relation` count: "producer", which
+                are those to creation contexts, "retry" and so on. None: all.
+            transitive: Follow links and parents over any number of spans, from the work
+                on a message to the request that caused it.
+
         Raises:
             AssertionError: There is no such span or no such link; says what is there.
         """
-        targets = self._spans(target)
-        wanted = {_key(one) for one in targets}
-        for one in self._spans(span):
-            linked = self._linked(one)
-            assert linked & wanted, self._not_linked(one, targets[0].name, linked)
+        __tracebackhide__ = True
+        assert_linked(self, span, target, relation=relation, transitive=transitive)
 
-    def assert_no_leaks(self) -> None:
-        """Check that every span that was started has ended, and none is still current.
+    def assert_every_message_linked(self, *, in_flight: str | Collection[str] = ()) -> None:
+        """Check that each message that linkbus sent or processed is linked, both ways.
+
+        See `linkbus.testing.assert_every_message_linked`.
+
+        Args:
+            in_flight: Destinations, as spans name them, whose messages need not have been
+                processed, nor sent if they were only created; patterns such as `audit.*` too.
 
         Raises:
-            AssertionError: Names the spans that are left.
+            AssertionError: Says which messages lack what, or that there were none.
         """
-        names = ", ".join(repr(span.name) for span in self._started.values())
-        assert not names, f"started and never ended: {names}"
-        current = trace.get_current_span().get_span_context()
-        left = [one.name for one in self._finished if one.context == current]
-        assert not left, f"{left[0]!r} has ended and is still the current span"
+        __tracebackhide__ = True
+        assert_every_message_linked(self, in_flight=in_flight)
+
+    def assert_no_leaks(self) -> None:
+        """Check that every span has ended, and that every context was detached.
+
+        Contexts are those of this task: what is current is compared with what was current
+        on entering. Of other tasks it is known only when OpenTelemetry refused to detach one.
+
+        Raises:
+            AssertionError: Names what is left.
+        """
+        __tracebackhide__ = True
+        left = [
+            *never_ended(self.open),
+            *still_attached(self._before, get_current()),
+            *self._refused,
+        ]
+        if left:
+            raise AssertionError("; ".join(left))
 
     def on_start(self, span: ReadableSpan) -> None:
         """Note a span that begins; called by the provider."""
-        self._started[_key(span)] = span
+        self._started[key(span.context)] = span
 
     def on_end(self, span: ReadableSpan) -> None:
         """Note a span that has ended; called by the provider."""
-        self._started.pop(_key(span), None)
+        self._started.pop(key(span.context), None)
         self._finished.append(span)
-
-    def _spans(self, wanted: SpanOrName) -> list[ReadableSpan]:
-        if not isinstance(wanted, str):
-            return [wanted]
-        if found := self.named(wanted):
-            return found
-        if any(span.name == wanted for span in self._started.values()):
-            msg = f"{wanted!r} has not ended yet"
-        else:
-            names = ", ".join(sorted({repr(span.name) for span in self._finished}))
-            msg = f"no span is named {wanted!r}; there are: {names or 'none at all'}"
-        raise AssertionError(msg)
-
-    def _linked(self, span: ReadableSpan) -> set[_Key]:
-        carriers = [one for one in self.named(f"{span.name} links") if one.parent == span.context]
-        return {
-            (link.context.trace_id, link.context.span_id)
-            for one in (span, *carriers)
-            for link in one.links
-        }
-
-    def _not_linked(self, span: ReadableSpan, target: str, linked: set[_Key]) -> str:
-        known = {_key(one): one.name for one in (*self._finished, *self._started.values())}
-        names = sorted({repr(known.get(key, "a span that was not recorded")) for key in linked})
-        if names:
-            return f"{span.name!r} has no link to {target!r}; it links to: {', '.join(names)}"
-        reason = _reason(span)
-        return f"{span.name!r} has no link to {target!r}, and no other link; {reason}"
-
-
-def _reason(span: ReadableSpan) -> str:
-    """Say why a span may have no links, as far as it tells."""
-    attributes = span.attributes or {}
-    if attributes.get("linkbus.link.invalid"):
-        return "the message brought a trace context that is invalid"
-    if attributes.get("linkbus.link.missing"):
-        return "the message came without a trace context: did it lose its headers on the way?"
-    return "was it started by the code that processed the message?"
-
-
-def _key(span: ReadableSpan) -> _Key:
-    return span.context.trace_id, span.context.span_id

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_type
 
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import SpanContext
 
 import linkbus
@@ -38,7 +40,19 @@ from linkbus.abc import (
     SettleStatus,
     Transport,
 )
+from linkbus.sampling import LinkedSampler
+from linkbus.testing import SpanRecorder, assert_every_message_linked, assert_linked
 from linkbus.transports.memory import MemoryBroker, MemoryTransport
+
+
+def tested(recorder: SpanRecorder, exported: Sequence[ReadableSpan]) -> None:
+    recorder.assert_linked("process orders", "send orders", relation="producer")
+    recorder.assert_every_message_linked(in_flight="audit.*")
+    for spans in (recorder, exported):
+        assert_linked(spans, "process orders", exported[0], transitive=True)
+        assert_every_message_linked(spans, in_flight=["audit", "mail"])
+    ParentBased(LinkedSampler(ALWAYS_ON, batches="first"))
+    LinkedSampler(ALWAYS_ON, batches="last")  # type: ignore[arg-type]
 
 
 async def handle(delivery: Delivery) -> None:
