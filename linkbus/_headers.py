@@ -64,6 +64,12 @@ class Headers(Mapping[str, str]):
                 return value
         raise KeyError(name)
 
+    def __contains__(self, name: object) -> bool:
+        for known, _ in self._pairs:  # noqa: SIM110 - on the path of every message
+            if known == name:
+                return True
+        return False
+
     def get_all(self, name: str) -> list[str]:
         """Return every value of a name, in order; empty when there is none."""
         return [value for known, value in self._pairs if known == name]

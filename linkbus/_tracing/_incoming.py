@@ -7,10 +7,11 @@ from typing import Protocol
 
 from opentelemetry.trace import Link
 
+from linkbus._own_header import NAME
 from linkbus._seam import Arrival
 from linkbus._tracing import _names as n
 from linkbus._tracing._links import Attributes, link_facts, related
-from linkbus._tracing._propagation import Creation
+from linkbus._tracing._propagation import MISSING, Creation
 
 
 class Reader(Protocol):
@@ -51,7 +52,8 @@ class Incoming:
     def origin(self) -> Creation:
         """Return what the header `linkbus` says of the making of the first of its copies."""
         if self._origin is None:
-            self._origin = self._reader.read_origin(self._arrival)
+            is_there = NAME in self._arrival.headers
+            self._origin = self._reader.read_origin(self._arrival) if is_there else MISSING
         return self._origin
 
 

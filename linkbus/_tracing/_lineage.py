@@ -7,14 +7,12 @@ and is data from outside as any other: malformed, it is counted and steers nothi
 from __future__ import annotations
 
 from linkbus._headers import Headers
-from linkbus._own_header import NAME, carried
+from linkbus._own_header import carried
 from linkbus._tracing._propagation import INVALID, MISSING, W3C, Creation
 
 
 def origin_in(headers: Headers) -> Creation:
-    """Return the original creation context that a dead letter, or a redriven one, tells of."""
-    if NAME not in headers:
-        return MISSING
+    """Return the original creation context that the header `linkbus`, which is there, tells of."""
     fields = carried(headers)
     if not fields:
         return INVALID

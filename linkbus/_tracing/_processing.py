@@ -93,9 +93,7 @@ class ConsumerTracer:
     @quiet(_unread)
     def read_origin(self, arrival: Arrival) -> Creation:
         """Read where a dead letter, or a redriven message, was first made."""
-        if self._ignored or not arrival.headers:
-            return MISSING
-        return self._believed(origin_in(arrival.headers))
+        return MISSING if self._ignored else self._believed(origin_in(arrival.headers))
 
     def _believed(self, creation: Creation) -> Creation:
         """Count a context that is invalid, and leave of the others what may be believed."""
@@ -141,7 +139,8 @@ class ConsumerTracer:
         }
         if arrival.id is not None:
             attributes[n.MESSAGE_ID] = arrival.id
-        for wait in self._waits([incoming], meters):
+        wait = self._wait(incoming, time(), meters)
+        if wait is not None:
             attributes[n.WAIT] = round(wait * 1000, 3)
         base = with_baggage(otel_context.get_current(), creation.baggage)
         links = links_of(incoming, attributes)
@@ -294,11 +293,15 @@ class ConsumerTracer:
     def _waits(self, incoming: Sequence[Incoming], meters: Meters | None) -> list[float]:
         """Return the seconds that messages waited, where known; each is measured once."""
         now = time()
-        waits: list[float] = []
-        for one in incoming:
-            arrival = one._arrival
-            if arrival.sent_at is not None:
-                waits.append(max(0.0, now - arrival.sent_at))
-                if meters is not None and one.attempt == arrival.attempt:  # no retry of ours
-                    meters.wait.record(waits[-1], self._measured.process)
-        return waits
+        waits = [self._wait(one, now, meters) for one in incoming]
+        return [wait for wait in waits if wait is not None]
+
+    def _wait(self, one: Incoming, now: float, meters: Meters | None) -> float | None:
+        """Return the seconds that a message waited, if known; it is measured once."""
+        arrival = one._arrival
+        if arrival.sent_at is None:
+            return None
+        wait = max(0.0, now - arrival.sent_at)
+        if meters is not None and one.attempt == arrival.attempt:  # no retry of ours
+            meters.wait.record(wait, self._measured.process)
+        return wait

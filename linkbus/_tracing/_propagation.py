@@ -85,17 +85,26 @@ class Propagation:
             self._known = propagator
         return propagator
 
-    def inject(self, context: Context) -> dict[str, str]:
-        """Return the headers that carry a context; empty when there is nothing to carry."""
-        carrier: dict[str, str] = {}
-        if context:
-            propagator = self._current()
-            if self._is_plain and (usual := written(context)) is not None:
+    def inject(self, context: Context, span: trace.Span | None = None) -> dict[str, str]:
+        """Return the headers that carry a context; empty when there is nothing to carry.
+
+        Args:
+            context: What to carry.
+            span: The span to carry in place of the context's own.
+        """
+        if not context and span is None:
+            return {}
+        propagator = self._current()
+        if self._is_plain:
+            carried = span or trace.get_current_span(context)
+            if (usual := written(carried.get_span_context(), context)) is not None:
                 return usual
-            try:
-                propagator.inject(carrier, context)
-            except Exception:  # noqa: BLE001 - it may raise anything; what it wrote stays
-                logger.exception("a propagator failed; a message leaves without its context")
+        carrier: dict[str, str] = {}
+        try:
+            given = context if span is None else trace.set_span_in_context(span, context)
+            propagator.inject(carrier, given)
+        except Exception:  # noqa: BLE001 - it may raise anything; what it wrote stays
+            logger.exception("a propagator failed; a message leaves without its context")
         return carrier
 
     def strip(self, headers: Headers) -> Headers:

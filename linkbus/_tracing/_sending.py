@@ -39,6 +39,7 @@ class ProducerTracer:
     def __init__(self, core: TracingCore, destination: str, *, create_spans: bool) -> None:
         self._core = core
         self._destination = self._label = destination
+        self._name = f"send {destination}"
         self._create_spans = create_spans
         self._send: Attributes = {}
         self._measured: Attributes = {}
@@ -126,15 +127,12 @@ class ProducerTracer:
             return self._core.propagation.inject(otel_context.get_current())
         return self._created(tracer, message, mid)[0]
 
-    @property
-    def _name(self) -> str:
-        return f"send {self._label}"
-
     def _attributes(self) -> Attributes:
         """Return the attributes of this producer's sends; known once the bus is open."""
         if not self._send:
             base = self._core.base(self._destination)
             self._label = label_of(base)
+            self._name = f"send {self._label}"
             self._create = operation(base, "create")
             self._send = operation(base, "send")
             self._measured = measured(self._send, of_operation=True)
@@ -162,9 +160,8 @@ class ProducerTracer:
 
     def _carrier_of(self, span: trace.Span) -> Carrier:
         """Return what carries a span's context, or the ambient one where it has none."""
-        if span.get_span_context().is_valid:
-            return self._core.propagation.inject(trace.set_span_in_context(span))
-        return self._core.propagation.inject(otel_context.get_current())
+        own = span if span.get_span_context().is_valid else None
+        return self._core.propagation.inject(otel_context.get_current(), own)
 
     def _created(self, tracer: trace.Tracer, message: Message, mid: str | None) -> _Made:
         self._attributes()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from opentelemetry import baggage, trace
+from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagate import composite, textmap  # type: ignore[attr-defined] # its parts
@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 HEADER = "traceparent"
 
 _USUAL = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
+_FLAGS = {f"{flags:02x}": TraceFlags(flags) for flags in range(256)}
 _OWN = {TraceContextTextMapPropagator, W3CBaggagePropagator}
 
 
@@ -37,15 +38,12 @@ def parsed(traceparent: str) -> SpanContext | None:
     if match is None:
         return None
     trace_id, span_id, flags = match.groups()
-    context = SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16))
-    )
+    context = SpanContext(int(trace_id, 16), int(span_id, 16), True, _FLAGS[flags])
     return context if context.is_valid else None
 
 
-def written(context: Context) -> dict[str, str] | None:
-    """Return the headers of a context that is a span alone; None for any other."""
-    span = trace.get_current_span(context).get_span_context()
-    if not span.is_valid or span.trace_state or baggage.get_all(context):
+def written(span: SpanContext, context: Context) -> dict[str, str] | None:
+    """Return the headers of a span in a context that has nothing more; None for any other."""
+    if not span.is_valid or span.trace_state or (context and baggage.get_all(context)):
         return None
     return {HEADER: f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"}

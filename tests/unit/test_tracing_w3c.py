@@ -55,7 +55,8 @@ def test_a_usual_one(flags):
     assert ours.is_remote
     carrier = {}
     W3C.inject(carrier, theirs)
-    assert written(theirs) == carrier
+    assert written(ours, theirs) == carrier
+    assert written(ours, Context()) == carrier
 
 
 @pytest.mark.parametrize(
@@ -99,4 +100,4 @@ def current(**fields):
 )
 def test_a_context_that_is_not_a_span_alone(context):
     """It is left to the propagator."""
-    assert written(context) is None
+    assert written(trace.get_current_span(context).get_span_context(), context) is None
