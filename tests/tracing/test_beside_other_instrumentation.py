@@ -4,7 +4,7 @@ import asyncio
 
 import anyio
 import pytest
-from flows import handle, ids, only, process_batch, process_next, take
+from flows import expect, handle, ids, only, process_batch, process_next, take
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.propagators.aws import AwsXRayPropagator
@@ -284,3 +284,35 @@ def test_on_trio(provider):
 
     anyio.run(main, backend="trio")
     assert looks == [NOTHING, True]
+
+
+async def test_the_shape(provider, spans, app):
+    """An instrumented client makes spans where the application calls it, and nowhere else."""
+
+    def instrumented():
+        if is_instrumentation_enabled():
+            app.start_span("client call").end()
+
+    class OverTheClient(MemoryTransport):
+        async def send(self, destination, batch):
+            instrumented()
+            return await super().send(destination, batch)
+
+    async def bill(delivery):
+        instrumented()
+
+    async with Bus(OverTheClient(), tracing=Tracing(tracer_provider=provider)) as bus:
+        with app.start_as_current_span("GET /order"):
+            instrumented()
+            await bus.producer("orders").send(b"order")
+        await handle(bus.consumer("orders"), bill)
+    expect(
+        spans,
+        """
+        A  GET /order      INTERNAL
+             client call   INTERNAL
+             send orders   PRODUCER
+        B  process orders  CONSUMER  ⇢ A/send orders {linkbus.link.relation=producer}
+             client call   INTERNAL
+        """,
+    )
