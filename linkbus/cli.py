@@ -1,7 +1,7 @@
 """The command `linkbus`.
 
-A command is a function that takes the parsed arguments and returns the exit code: 0, or 2
-for what its user can mend. `_parser` lists them.
+A command is a function that takes the parsed arguments and returns the exit code: 0, 2 for
+what its user can mend, or 130 where a signal ended it. `_parser` lists them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,22 @@ ENTRY_POINTS = "linkbus.transports"
 """The group of entry points in which packages offer transports."""
 FAILED = 2
 """The exit code when the user has to do something first."""
+
+_REDRIVE = """
+each is acknowledged when the broker has confirmed its message. Interrupted at any time it loses
+none, and may send one twice. A message keeps its body, key, headers and origin, and gets an id
+of its own. What becomes a dead letter while this runs is left for the next time.
+"""
+_DRY_RUN = """
+only show what would be sent, up to --max or 1,000, and give it back; that counts as a delivery
+where the broker counts them, as RabbitMQ and SQS do
+"""
+_GROUP = """
+the group of SOURCE that takes them, "linkbus-redrive" if not named. SQS has no groups, nor has a
+queue of RabbitMQ: name the queue that has the dead letters, /orders.dead.billing, since a group of
+an exchange that is new there has none yet
+"""
+_WAIT = "end when no dead letter came for so long (default: %(default)g)"
 
 
 class _UnusableError(Exception):
@@ -67,6 +83,18 @@ def _parser() -> ArgumentParser:
     about = "list the transports that are installed, and what others need"
     transports = commands.add_parser("transports", help=about, description=about)
     transports.set_defaults(run=_transports)
+
+    about = "send dead letters to where they shall be processed"
+    redrive = commands.add_parser("redrive", help=about, description=f"{about}; {_REDRIVE}")
+    redrive.add_argument("url", metavar="URL", help="the broker, such as kafka://localhost:9092")
+    redrive.add_argument("source", metavar="SOURCE", help="where the dead letters are")
+    redrive.add_argument("destination", metavar="DESTINATION", help="where they are sent to")
+    redrive.add_argument("--max", type=int, metavar="N", help="send no more than N")
+    redrive.add_argument("--dry-run", action="store_true", help=_DRY_RUN)
+    redrive.add_argument("--group", metavar="NAME", help=_GROUP)
+    redrive.add_argument("--wait", type=float, default=5.0, metavar="SECONDS", help=_WAIT)
+    redrive.add_argument("--verbose", action="store_true", help="show all warnings in the log")
+    redrive.set_defaults(run=_redrive)
     return parser
 
 
@@ -84,6 +112,23 @@ def _transports(_: Namespace) -> int:
     for scheme, origin, state in rows:
         sys.stdout.write(f"{scheme:<{widths[0]}}  {origin:<{widths[1]}}  {state}\n")
     return 0
+
+
+def _redrive(parsed: Namespace) -> int:
+    redrive = _imported("linkbus._redrive._command", extra="cli")
+    shown = _imported("linkbus._redrive_progress", extra="cli")
+    request = redrive.Request(
+        url=parsed.url,
+        source=parsed.source,
+        destination=parsed.destination,
+        group=parsed.group,
+        max_messages=parsed.max,
+        patience=parsed.wait,
+        is_dry_run=parsed.dry_run,
+        is_verbose=parsed.verbose,
+    )
+    code: int = anyio.run(redrive.perform, request, shown.progress)
+    return code
 
 
 def _origin(entry: EntryPoint) -> str:

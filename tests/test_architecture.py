@@ -34,11 +34,12 @@ LAYERS = [
     "_workers",
     "_consumer",
     "_bus",
+    "_redrive",
     "__init__",
 ]
 """The core, from below. A module imports from lower lines only; `_tracing` is one module."""
 
-OUTSIDE = {"testing", "verify", "viewer", "cli", "_demo"}
+OUTSIDE = {"testing", "verify", "viewer", "cli", "_demo", "_redrive_progress"}
 """What stands on the public names only, like a stranger's program."""
 
 CLIENTS = {

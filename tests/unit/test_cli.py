@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from linkbus import cli
+from linkbus._redrive._wording import Request
 from linkbus._version import __version__
 
 
@@ -105,6 +106,58 @@ def test_a_command_says_which_extra_it_needs(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.endswith('pip install "linkbus[cli]"\n')
+
+
+def test_redrive_asks_for_what_it_was_told(monkeypatch):
+    """The arguments are the request's, and its exit code is the command's."""
+    requests: list[Request] = []
+
+    async def perform(request, progress):
+        requests.append(request)
+        return 130
+
+    monkeypatch.setattr("linkbus._redrive._command.perform", perform)
+    arguments = ["redrive", "memory://", "orders.dead", "orders"]
+    assert cli.main(arguments) == 130
+    options = ["--max", "5", "--dry-run", "--group", "mine", "--wait", "0.5", "--verbose"]
+    assert cli.main([*arguments, *options]) == 130
+    names = ("memory://", "orders.dead", "orders")
+    assert requests == [
+        Request(*names, None, None, 5.0, is_dry_run=False, is_verbose=False),
+        Request(*names, "mine", 5, 0.5, is_dry_run=True, is_verbose=True),
+    ]
+
+
+def test_redrive_sends_dead_letters(capsys):
+    """In memory, where there are none, that is soon done."""
+    assert cli.main(["redrive", "memory://", "orders.dead", "orders", "--wait", "0.05"]) == 0
+    assert capsys.readouterr().out.startswith("0 messages sent from 'orders.dead' to 'orders'\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nothing://", "orders.dead", "orders"], "no transport has the scheme 'nothing'"),
+        (["memory://", "orders", "orders"], "they would circle"),
+        (["memory://", "orders.dead", "orders", "--max", "0"], "leave it out to send all"),
+        (["memory://", "orders.dead", "orders", "--wait", "-1"], "give more than 0"),
+    ],
+)
+def test_redrive_says_what_is_wrong(capsys, arguments, reason):
+    """What its user can mend ends with 2, and is no traceback."""
+    assert cli.main(["redrive", *arguments]) == cli.FAILED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("linkbus redrive: ")
+    assert reason in captured.err
+
+
+def test_redrive_without_rich_says_what_to_install(monkeypatch, capsys):
+    """Though nobody would see a bar: what is installed changes nothing but this."""
+    monkeypatch.delitem(sys.modules, "linkbus._redrive_progress", raising=False)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert cli.main(["redrive", "memory://", "orders.dead", "orders"]) == cli.FAILED
+    assert capsys.readouterr().err.endswith('pip install "linkbus[cli]"\n')
 
 
 WITHOUT_SDK = """
