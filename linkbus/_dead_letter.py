@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from linkbus._delivery import Delivery
 from linkbus._errors import DeliveryError, MessageError, TransportError
-from linkbus._own_header import carried, carrying
+from linkbus._own_header import carrying
 from linkbus._producer import Producer
 from linkbus._seam import Outcome
+from linkbus._tracing._lineage import lineage_in
 from linkbus._tracing._operation import error_type
 
 
@@ -27,46 +26,48 @@ class DeadLetters:
         self._producer = producer
         self.exist = native or producer is not None
 
-    async def send(self, deliveries: Sequence[Delivery], error: BaseException | None) -> Outcome:
-        """Send copies, where a destination was named; return how to settle the deliveries.
+    async def send(self, delivery: Delivery, error: BaseException | None) -> Outcome:
+        """Send a copy, where a destination was named; return how to settle the delivery.
 
         Raises:
-            DeliveryError: A copy was not confirmed; those before it may have been.
+            DeliveryError: The copy was not confirmed.
         """
         if self._producer is None:
             return Outcome.REJECT
-        await send_copies(self._producer, deliveries, error)
+        await send_copy(self._producer, delivery, error)
         return Outcome.ACK
 
 
-async def send_copies(
-    producer: Producer, deliveries: Sequence[Delivery], error: BaseException | None
-) -> None:
-    """Send a copy of each to the dead-letter destination; each gets an id of its own.
+def dead_lettered_as(outcome: Outcome) -> str:
+    """Return what a span calls it when a message that nobody took is settled so."""
+    return "reject" if outcome is Outcome.REJECT else "dead_letter"
 
-    The header `linkbus` of a copy tells where the message was first made, and the type of
-    the error, never its text.
+
+async def send_copy(producer: Producer, delivery: Delivery, error: BaseException | None) -> None:
+    """Send a copy to the dead-letter destination, with an id of its own.
+
+    Its header `linkbus` tells where the message was first made, and the type of the error,
+    never its text.
 
     Raises:
-        DeliveryError: A copy was not confirmed; those before it may have been.
+        DeliveryError: The copy was not confirmed.
     """
-    for delivery in deliveries:
-        message = delivery.message
-        headers = carrying(message.headers, {"origin": origin_of(delivery, error)})
-        try:
-            await producer.send_prepared(message, headers)
-        except (TransportError, MessageError) as failure:
-            msg = (
-                f"{delivery} could not be dead-lettered to {producer.destination!r}: {failure}. "
-                "It is released; mend the dead-letter destination and start again"
-            )
-            raise DeliveryError(msg) from failure
+    message = delivery.message
+    headers = carrying(message.headers, {"origin": origin_of(delivery, error)})
+    try:
+        await producer.send_prepared(message, headers)
+    except (TransportError, MessageError) as failure:
+        msg = (
+            f"{delivery} could not be dead-lettered to {producer.destination!r}: {failure}. "
+            "It is released; mend the dead-letter destination and start again"
+        )
+        raise DeliveryError(msg) from failure
 
 
 def origin_of(delivery: Delivery, error: BaseException | None) -> dict[str, object]:
     """Return the lineage of a message; a valid one that it already has wins."""
-    before = carried(delivery.headers).get("origin")
-    if isinstance(before, dict) and not delivery.origin().invalid:
+    before = lineage_in(delivery.headers)
+    if before is not None:
         return before
     origin: dict[str, object] = {
         **delivery.creation().as_headers(),

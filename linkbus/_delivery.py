@@ -52,8 +52,8 @@ class Holder(ABC):
         """Whether a message has a place to go that nobody takes."""
 
     @abstractmethod
-    async def reject(self, delivery: Delivery, process: Process | None) -> str:
-        """Dead-letter a claimed delivery, or reject it natively; return the outcome."""
+    async def reject(self, delivery: Delivery, process: Process | None) -> None:
+        """Dead-letter a claimed delivery, or reject it natively."""
 
     @abstractmethod
     def check_open(self) -> None:
@@ -189,7 +189,7 @@ class Delivery(Incoming):
     async def reject(self, reason: str = "") -> None:
         """Never take it again: to the consumer's `dead_letter`, or the broker's own.
 
-        If cancelled, it counts as settled here, and the message is delivered again.
+        If cancelled before its copy was confirmed, it is released.
 
         Args:
             reason: For the log; never sent anywhere.
@@ -205,7 +205,7 @@ class Delivery(Incoming):
         self._claim()
         if reason:
             logger.info("rejecting %s: %s", self, reason)
-        self._outcome = await self._holder.reject(self, self._process)
+        await self._holder.reject(self, self._process)
 
     async def __aenter__(self) -> Self:
         self._holder.check_open()
@@ -225,7 +225,7 @@ class Delivery(Incoming):
     ) -> None:
         process, self._process = self._process, None
         if process is not None:
-            await leave([self], process, self._outcome, error)
+            await leave([self], process, error)
 
     def __repr__(self) -> str:
         return f"<Delivery {self.id} from {self.source!r}, attempt {self.attempt}>"
@@ -305,36 +305,26 @@ class Batch(Sequence[Delivery]):
         for delivery in self:
             delivery._process = None
         if process is not None:
-            await leave(self, process, mixed_outcome(self), error)
+            await leave(self, process, error)
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self)} from {self._deliveries[0].source!r}>"
 
 
 async def leave(
-    deliveries: Sequence[Delivery],
-    process: Process,
-    settled_as: str | None,
-    error: BaseException | None,
+    deliveries: Sequence[Delivery], process: Process, error: BaseException | None
 ) -> None:
     """Leave a block: end its span, then settle what was not settled by hand.
 
     Args:
         deliveries: Those of the block.
         process: Its span.
-        settled_as: What became of those that were settled by hand; None: none was.
         error: What left the block.
     """
     left = [d for d in deliveries if not d._settled]
     outcome = Outcome.ACK if error is None else Outcome.RELEASE
-    if any(d._lost for d in left):
-        decided = "lost"
-    elif settled_as is None or (left and settled_as == outcome):
-        decided = outcome.value
-    else:
-        decided = "mixed" if left else settled_as
     cause, event = shown(error)
-    process.finish(decided, cause, event=event)
+    process.finish(outcome_of(deliveries, outcome.value), cause, event=event)
     if not left:
         return
     for delivery in left:
@@ -347,11 +337,14 @@ async def leave(
             await holder.settle_late(left, outcome, process)
 
 
-def mixed_outcome(deliveries: Sequence[Delivery]) -> str | None:
-    """Return what became of those that were settled by hand: one outcome, or "mixed"."""
-    outcomes = {d._outcome for d in deliveries if d._outcome is not None}
-    if not outcomes:
-        return None
+def outcome_of(deliveries: Sequence[Delivery], otherwise: str) -> str:
+    """Return what became of deliveries: one outcome, or "mixed".
+
+    Args:
+        deliveries: Settled by hand, lost, or neither.
+        otherwise: The outcome of those that are neither.
+    """
+    outcomes = {d._outcome or ("lost" if d._lost else otherwise) for d in deliveries}
     return outcomes.pop() if len(outcomes) == 1 else "mixed"
 
 

@@ -9,7 +9,8 @@ from time import monotonic
 import anyio
 
 from linkbus._cancelled import failure
-from linkbus._delivery import Batch, Delivery, leave, mixed_outcome, no_dead_letter
+from linkbus._dead_letter import dead_lettered_as
+from linkbus._delivery import Batch, Delivery, leave, no_dead_letter, outcome_of
 from linkbus._errors import DeliveryError
 from linkbus._retry import Reject, Retry, RetryPolicy, shown
 from linkbus._seam import Outcome
@@ -97,10 +98,10 @@ class Handling:
             failed = failure(error, "the handler")
             if failed is not None:  # what a handler raises is for the policy
                 return await self._failed(unit, process, failed)
-            await leave(given, process, mixed_outcome(given), error)
+            await leave(given, process, error)
             raise
         else:
-            await leave(given, process, mixed_outcome(given), None)
+            await leave(given, process, None)
             return None
         finally:
             is_back = False
@@ -128,7 +129,7 @@ class Handling:
         left = unit.unsettled()
         if not left or any(d._lost for d in left):
             logger.error("handling %s failed", unit.deliveries, exc_info=error)
-            await leave(unit.deliveries, process, mixed_outcome(unit.deliveries), error)
+            await leave(unit.deliveries, process, error)
             if isinstance(error, DeliveryError):  # of a rejection by hand: nobody takes it
                 raise error
             return None
@@ -137,13 +138,13 @@ class Handling:
             await self._give_up(unit, left, process, error)
             return None
         if self.is_draining or not self._can_hold(left, delay):
-            await self._release(left, process, error, delay)
+            await self._release(unit, left, process, error, delay)
             return None
         logger.warning(
             "attempt %d at %s failed, again in %.3g s: %r", unit.runs, left, delay, error
         )
         cause, event = shown(error)
-        process.finish("retry", cause, event=event)
+        process.finish(outcome_of(unit.deliveries, "retry"), cause, event=event)
         unit.deliveries = left
         unit.previous = process
         for delivery in left:
@@ -175,11 +176,16 @@ class Handling:
         )
 
     async def _release(
-        self, left: list[Delivery], process: Process, error: Exception, delay: float = 0.0
+        self,
+        unit: Unit,
+        left: list[Delivery],
+        process: Process,
+        error: Exception,
+        delay: float = 0.0,
     ) -> None:
         """Release what failed, to be tried again by whoever is given it."""
         cause, event = shown(error)
-        process.finish("release", cause, event=event)
+        process.finish(outcome_of(unit.deliveries, "release"), cause, event=event)
         for delivery in left:
             delivery._settled = True
         subscription = self._subscription
@@ -199,20 +205,42 @@ class Handling:
         subscription = self._subscription
         logger.error("giving up on %s after %d attempts", left, unit.runs, exc_info=error)
         if not subscription.dead_letters.exist:
-            await self._release(left, process, error)
+            subscription.stop_receiving()  # or what is released comes at once, again and again
+            await self._release(unit, left, process, error)
             msg = f"handling {left[0]} failed for good: {no_dead_letter(left[0].source)}"
             raise DeliveryError(msg) from error
+        done: list[Delivery] = []
         try:
-            outcome = await subscription.dead_letters.send(left, error)
-        except Exception:  # whatever stopped the copies, the message must not stay held
-            await self._release(left, process, error)
+            for delivery in left:
+                outcome = await subscription.dead_letters.send(delivery, error)
+                done.append(delivery)
+        except BaseException as stopped:  # whatever it was, nothing must stay held
+            await self._give_up_partly(unit, done, process, stopped, error)
             raise
-        except BaseException as cancelled:
-            await leave(left, process, None, cancelled)
-            raise
-        name = "reject" if outcome is Outcome.REJECT else "dead_letter"
+        name = dead_lettered_as(outcome)
         cause, event = shown(error)
-        process.finish(name, cause, event=event)
+        process.finish(outcome_of(unit.deliveries, name), cause, event=event)
         for delivery in left:
             delivery._settled = True
         await subscription.settle_late(left, outcome, process)
+
+    async def _give_up_partly(
+        self,
+        unit: Unit,
+        done: list[Delivery],
+        process: Process,
+        stopped: BaseException,
+        error: Exception,
+    ) -> None:
+        """Acknowledge what has its copy already, and release the rest."""
+        for delivery in done:
+            delivery._settled = True
+            delivery._outcome = dead_lettered_as(Outcome.ACK)
+        if isinstance(stopped, Exception):
+            self._subscription.stop_receiving()
+            await self._release(unit, unit.unsettled(), process, error)
+        else:
+            await leave(unit.deliveries, process, stopped)
+        if done:
+            with anyio.CancelScope(shield=True):
+                await self._subscription.settle_late(done, Outcome.ACK, process)

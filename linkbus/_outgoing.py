@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from linkbus._errors import MessageError
 from linkbus._message import Headers, Message
-from linkbus._own_header import NAME, carried, carrying
+from linkbus._own_header import NAME, carrying
 from linkbus._seam import Capabilities, Envelope
+from linkbus._tracing._lineage import lineage_in
 
 
 class Outgoing:
@@ -41,9 +42,9 @@ class Outgoing:
         headers = self._strip(given)
         if NAME not in headers:
             return headers
-        origin = carried(headers).get("origin")
         others = Headers.stable([pair for pair in headers.items() if pair[0] != NAME])
-        if isinstance(origin, dict) and origin.get("source") == self._destination:
+        origin = lineage_in(headers)
+        if origin is not None and origin.get("source") == self._destination:
             return carrying(others, {"origin": origin})
         return others
 
@@ -78,12 +79,13 @@ class Outgoing:
 
 
 def _size(message: Message, headers: Headers) -> int:
-    """Return the bytes of key and headers."""
+    """Return the bytes of the key and of the application's headers: not of linkbus's own."""
     size = 0
     if message.key is not None:
         size += _bytes_of(message.key)
     for name, value in headers.items():
-        size += _bytes_of(name) + _bytes_of(value)
+        if name != NAME:
+            size += _bytes_of(name) + _bytes_of(value)
     return size
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from random import uniform
 
 from linkbus._errors import LinkbusError, UsageError
@@ -36,8 +37,13 @@ class RetryPolicy:
     retry_on: tuple[type[Exception], ...] = (Exception,)
 
     def __post_init__(self) -> None:
+        kinds = self.retry_on if isinstance(self.retry_on, tuple) else (None,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            msg = f"retry_on={self.retry_on!r}: give a tuple of classes of exceptions"
+            raise UsageError(msg)
         in_range = (
-            self.max_attempts >= 1
+            isinstance(self.max_attempts, int)
+            and self.max_attempts >= 1
             and self.initial_delay >= 0
             and self.multiplier >= 1
             and self.max_delay >= 0
@@ -63,10 +69,16 @@ class Retry(LinkbusError):  # noqa: N818 - reads as the request that it is
     consumer has none).
 
     Args:
-        delay: Seconds to wait; None: what the policy says.
+        delay: Seconds to wait, at least 0; None: what the policy says.
+
+    Raises:
+        UsageError: `delay` is no such number.
     """
 
     def __init__(self, delay: float | None = None) -> None:
+        if delay is not None and not (isinstance(delay, int | float) and 0 <= delay < inf):
+            msg = f"Retry({delay!r}): give seconds, 0 or more, or None for what the policy says"
+            raise UsageError(msg)
         super().__init__("the handler asks to be called again")
         self.delay = delay
 

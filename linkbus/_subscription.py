@@ -11,9 +11,9 @@ from anyio.abc import TaskGroup
 
 from linkbus._bell import Bell
 from linkbus._buffer import Buffer
-from linkbus._dead_letter import DeadLetters
+from linkbus._dead_letter import DeadLetters, dead_lettered_as
 from linkbus._delivery import Delivery, Holder, settle_error
-from linkbus._errors import DeliveryError, UsageError
+from linkbus._errors import UsageError
 from linkbus._keeping import Keeper
 from linkbus._leases import Leases
 from linkbus._producer import Producer
@@ -300,17 +300,19 @@ class Subscription(Holder, Taker):
         """Whether a message that nobody takes has a place to go."""
         return self.dead_letters.exist
 
-    async def reject(self, delivery: Delivery, process: Process | None) -> str:
-        """Dead-letter a claimed delivery, or reject it natively; return the outcome."""
+    async def reject(self, delivery: Delivery, process: Process | None) -> None:
+        """Dead-letter a claimed delivery, or reject it natively."""
         try:
-            outcome = await self.dead_letters.send([delivery], None)
-        except DeliveryError:
-            await self.settle_late([delivery], Outcome.RELEASE, process)
+            outcome = await self.dead_letters.send(delivery, None)
+        except BaseException:  # a cancellation too: it must not stay held
+            delivery._outcome = Outcome.RELEASE.value
+            with anyio.CancelScope(shield=True):
+                await self.settle_late([delivery], Outcome.RELEASE, process)
             raise
+        delivery._outcome = dead_lettered_as(outcome)
         results = await self.settle([delivery], outcome, process=process)
         if results[0].status is not _OK:
             raise settle_error(delivery, results[0])
-        return "reject" if outcome is Outcome.REJECT else "dead_letter"
 
     async def _release_quietly(self, deliveries: Sequence[Delivery]) -> None:
         """Release deliveries that no span tells of; a broker that is gone does it by itself."""

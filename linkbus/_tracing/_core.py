@@ -77,8 +77,8 @@ def measured(attributes: Attributes, *, of_operation: bool) -> Attributes:
         attributes: The span's.
         of_operation: For the duration of an operation, which alone has its type.
     """
-    left_out = {n.CLIENT_ID} if of_operation else {n.CLIENT_ID, n.OPERATION_TYPE}
-    return {name: value for name, value in attributes.items() if name not in left_out}
+    names = {*n.OF_METRICS, n.OPERATION_TYPE} if of_operation else n.OF_METRICS
+    return {name: value for name, value in attributes.items() if name in names}
 
 
 def ambient() -> trace.SpanContext | None:

@@ -16,6 +16,18 @@ BATCH_COUNT = "messaging.batch.message_count"
 ERROR_TYPE = "error.type"
 CLIENT_ID = "messaging.client.id"
 
+OF_METRICS = {
+    SYSTEM,
+    OPERATION_NAME,
+    DESTINATION,
+    TEMPLATE,
+    GROUP,
+    "messaging.destination.subscription.name",
+    "server.address",
+    "server.port",
+}
+"""What the conventions' metrics have of these; all have few values."""
+
 # Not in the registry: linkbus's own.
 RELATION = "linkbus.link.relation"
 LINK_MESSAGES = "linkbus.link.messages"

@@ -83,7 +83,10 @@ def _count(meters: Meters, sent: Reasons, attributes: Attributes) -> None:
 
 
 def error_type(error: BaseException) -> str:
-    """Return the conventions' `error.type` of an exception: its full class name."""
-    cls = type(error)
+    """Return the conventions' `error.type` of an exception: its full class name.
+
+    A class that is private to linkbus is told by the one that it derives from.
+    """
+    cls = next(one for one in type(error).__mro__ if not one.__module__.startswith("linkbus._"))
     module = cls.__module__
     return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"

@@ -103,6 +103,7 @@ class Propagation:
         try:
             given = context if span is None else trace.set_span_in_context(span, context)
             propagator.inject(carrier, given)
+            carrier = {str(name): str(value) for name, value in carrier.items()}
         except Exception:  # noqa: BLE001 - it may raise anything; what it wrote stays
             logger.exception("a propagator failed; a message leaves without its context")
         return carrier
@@ -116,6 +117,18 @@ class Propagation:
                 kept = [pair for pair in headers.items() if pair[0].lower() not in fields]
                 return Headers.stable(kept)
         return headers
+
+    def only(self, context: Mapping[str, str]) -> Mapping[str, str]:
+        """Return of a stored context what the propagator would write, and no more of it."""
+        self._current()
+        fields = self._fields
+        if fields.keys() >= context.keys() and max(map(len, context.values())) <= _MAX_BYTES:
+            return context
+        kept: dict[str, str] = {}
+        for name, value in context.items():
+            if name.lower() in fields:
+                _take(kept, name, value)
+        return kept
 
     def read(self, pairs: Iterable[tuple[str, str]]) -> Creation:
         """Return what headers, or a stored context, say of a message's making."""

@@ -155,8 +155,11 @@ class ProducerTracer:
         """Return a message's own creation context, if there is a valid one."""
         if not message.context:
             return None
-        creation = self._core.propagation.read(message.context.items())
-        return None if creation.span is None else (message.context, creation.span)
+        propagation = self._core.propagation
+        creation = propagation.read(message.context.items())
+        if creation.span is None:
+            return None
+        return propagation.only(message.context), creation.span
 
     def _carrier_of(self, span: trace.Span) -> Carrier:
         """Return what carries a span's context, or the ambient one where it has none."""

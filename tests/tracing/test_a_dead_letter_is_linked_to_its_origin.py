@@ -162,6 +162,8 @@ async def test_the_copy_has_a_context_and_an_id_of_its_own(bus, spans):
         "nonsense",
         "[1]",
         '{"origin":1}',
+        '{"origin":{}}',
+        '{"origin":{"source":5}}',
         '{"origin":{"traceparent":1}}',
         '{"origin":{"traceparent":"00-1-2-3"}}',
         '{"origin":{"traceparent":"' + "0" * 600 + '"}}',
@@ -169,7 +171,19 @@ async def test_the_copy_has_a_context_and_an_id_of_its_own(bus, spans):
         "[" * 5000,
         '{"origin":{"traceparent":"' + TRACEPARENT + '"},"more":"' + "x" * 9000 + '"}',
     ],
-    ids=["text", "list", "number", "not text", "short", "long", "not ascii", "deep", "large"],
+    ids=[
+        "text",
+        "list",
+        "number",
+        "nothing",
+        "source",
+        "not text",
+        "short",
+        "long",
+        "not ascii",
+        "deep",
+        "large",
+    ],
 )
 async def test_a_malformed_origin(provider, spans, header):
     """It is counted and steers nothing: the message is processed, and linked to its sender."""

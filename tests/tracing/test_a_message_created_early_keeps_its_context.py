@@ -156,3 +156,23 @@ async def test_without_an_sdk():
         NonRecordingSpan(SpanContext(*TRACEPARENT_IDS, is_remote=True, trace_flags=TraceFlags(1)))
     ):
         assert producer.create(b"order").context == {"traceparent": TRACEPARENT}
+
+
+async def test_a_stored_context_with_more_in_it(bus, spans):
+    """Only what the propagator writes leaves, and no more of it than is read again."""
+    stored = {
+        "traceparent": TRACEPARENT,
+        "tenant": "evil",
+        "linkbus": "{}",
+        "baggage": "a=" + "b" * 10_000,
+        "tracestate": "c=d",
+    }
+    await bus.producer("orders").send(Message(b"", headers={"tenant": "good"}, context=stored))
+    async with bus.consumer("orders") as consumer:
+        delivery = await process_next(consumer)
+    assert dict(delivery.headers) == {
+        "traceparent": TRACEPARENT,
+        "tracestate": "c=d",
+        "tenant": "good",
+    }
+    assert linked(only(spans, "process orders")) == [TRACEPARENT_IDS]

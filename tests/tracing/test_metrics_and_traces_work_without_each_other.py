@@ -183,3 +183,19 @@ async def test_traces_without_metrics(provider):
             await bus.transport.send("orders", [Envelope("id", b"")])
             await handle(bus.consumer("orders"), nothing)
     assert [span.name for span in spans.finished] == ["process orders"]
+
+
+async def test_metrics_have_no_other_facts_of_a_connection():
+    """What a transport knows of its connection is for spans, but for the server's name and port."""
+    facts = {"server.address": "h", "server.port": 1, "network.peer.address": "x"}
+    transport = MemoryTransport()
+    transport.attributes = {**facts, "messaging.client.id": "c"}
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    async with Bus(transport, tracing=Tracing(meter_provider=meters)) as bus:
+        await bus.producer("orders").send(b"order")
+        await handle(bus.consumer("orders"), nothing)
+    for metric in read(reader).values():
+        for point in metric.data.data_points:
+            assert point.attributes["server.address"] == "h"
+            assert not {"network.peer.address", "messaging.client.id"} & point.attributes.keys()

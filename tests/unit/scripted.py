@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import anyio
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
 
 from linkbus import Bus, Delivery, SendResult, SendStatus, Tracing
 from linkbus.abc import (
@@ -36,7 +38,7 @@ Note: TypeAlias = tuple[str | None, Outcome, float]
 OK = SettleResult(SettleStatus.OK)
 STALE = SettleResult(SettleStatus.STALE)
 EMPTY: Sequence[Arrival] = ()
-UNTRACED = Tracing()
+UNTRACED = Tracing(tracer_provider=NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
 
 
 class Watch:

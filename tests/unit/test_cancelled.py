@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from linkbus._cancelled import UnaskedCancellation, failure
+from linkbus._tracing._operation import error_type
 
 
 async def test_an_exception_is_a_failure():
@@ -32,6 +33,7 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure():
     assert isinstance(found, UnaskedCancellation)
     assert found.__cause__ is raised.value
     assert "the handler let out a cancellation" in str(found)
+    assert error_type(found) == "RuntimeError"
 
 
 async def test_a_cancelled_task_s_cancellation_goes_on():

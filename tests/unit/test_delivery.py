@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -342,6 +342,21 @@ async def test_a_batch_settles_the_rest_together():
     ]
     assert receiver.settle_calls == 7
     assert outcomes(spans) == ["mixed", "ack", "ack"]
+
+
+@pytest.mark.parametrize("error", [ValueError(), asyncio.CancelledError()])
+async def test_a_batch_that_fails_after_one_was_settled_is_mixed(error):
+    """One was acknowledged and the other is released."""
+    with SpanRecorder(TracerProvider()) as spans:
+        tracing = Tracing(tracer_provider=spans.tracer_provider)
+        async with consuming(tracing=tracing) as (consumer, receiver):
+            batch = await batch_of(consumer, receiver, "1", "2")
+            with suppress(type(error)):
+                async with batch:
+                    await batch[0].ack()
+                    raise error
+    assert receiver.outcomes == [("1", "ack"), ("2", "release")]
+    assert outcomes(spans) == ["mixed"]
 
 
 async def test_a_batch_whose_block_raises_releases_the_rest():

@@ -12,17 +12,21 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from linkbus import (
     Batch,
+    Bus,
     Delivery,
     DeliveryError,
     Reject,
     Retry,
     RetryPolicy,
+    SendResult,
+    SendStatus,
     Tracing,
     TransportError,
 )
 from linkbus._handling import Handling, Unit
 from linkbus.abc import SettleResult, SettleStatus
 from linkbus.testing import SpanRecorder
+from linkbus.transports.memory import MemoryTransport
 from tests.unit.scripted import (
     UNTRACED,
     ScriptedReceiver,
@@ -123,6 +127,7 @@ async def test_other_failures_are_not_tried_again():
     async with handled() as it:
         with pytest.raises(DeliveryError):
             await it.handling(KeyError("x"), retry=TWICE).attempt(await it.unit("a1"))
+    async with handled() as it:
         with pytest.raises(DeliveryError):
             await it.handling(NO).attempt(await it.unit("b1"))
 
@@ -132,10 +137,10 @@ async def test_a_handler_may_ask_to_be_called_again():
     async with handled() as it:
         unit, handling = await it.unit("a1"), it.handling(Retry(3.0), Retry(), retry=TWICE)
         assert await handling.attempt(unit) == 3.0
+        other = await it.unit("b1")
+        assert await it.handling(Retry(), retry=TWICE).attempt(other) == 0.5
         with pytest.raises(DeliveryError):
             await handling.attempt(unit)
-        unit = await it.unit("b1")
-        assert await it.handling(Retry(), retry=TWICE).attempt(unit) == 0.5
 
 
 async def test_a_handler_may_ask_for_it_without_a_policy():
@@ -406,3 +411,55 @@ async def test_what_waits_behind_a_lost_delivery_is_released():
         it.receiver.lost([one], 0.0)
         assert await it.handling().attempt(unit) is None
         assert it.outcomes == [("a2", "release")]
+
+
+@pytest.mark.parametrize("stop", ["failure", "cancellation"])
+async def test_what_has_its_copy_is_acknowledged_though_the_next_has_none(stop: str):
+    """Of a batch that is dead-lettered, only what has no copy comes again."""
+    async with handled(dead_letter="orders.dead") as it:
+        unit = await it.unit("a1", "b1", "c1")
+        sent = SendResult(SendStatus.SENT)
+        blocked = anyio.Event()
+        it.transport.sends.extend(
+            [[sent], TransportError("full") if stop == "failure" else blocked]
+        )
+        handling = asyncio.create_task(it.handling(NO, batches=True).attempt(unit))
+        await it.transport.watch.until(lambda: len(it.transport.sent) == 2)
+        if stop == "cancellation":
+            handling.cancel()
+        with pytest.raises(DeliveryError if stop == "failure" else asyncio.CancelledError):
+            await handling
+        assert sorted(it.outcomes) == [("a1", "ack"), ("b1", "release"), ("c1", "release")]
+
+
+async def test_a_message_that_nobody_takes_is_not_received_once_more():
+    """It would come again while the others end, and count as a delivery that nobody saw."""
+    released = anyio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        if delivery.key == "bad":
+            raise NO
+        await released.wait()
+
+    class Told(MemoryTransport):
+        async def subscribe(self, source, group, *, prefetch, lost):
+            receiver = await super().subscribe(source, group, prefetch=prefetch, lost=lost)
+            settle = receiver.settle
+
+            async def settled(settlements):
+                results = await settle(settlements)
+                asyncio.get_running_loop().call_later(0.05, released.set)
+                return results
+
+            receiver.settle = settled
+            return receiver
+
+    async with Bus(Told(), tracing=UNTRACED) as bus:
+        for key in ("good", "bad"):
+            await bus.producer("orders").send(b"-", key=key)
+        with pytest.raises(DeliveryError):
+            await bus.consumer("orders", concurrency=2).run(handle)
+        async with bus.consumer("orders") as consumer:
+            (again,) = await consumer.receive(1, timeout=5.0)
+            assert (again.key, again.attempt) == ("bad", 2)
+            await again.ack()

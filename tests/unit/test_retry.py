@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
 
@@ -48,6 +49,10 @@ def test_any_number_of_attempts_has_a_wait():
         {"max_delay": -1.0},
         {"jitter": -0.1},
         {"jitter": 1.1},
+        {"max_attempts": 1.5},
+        {"retry_on": (5,)},
+        {"retry_on": ValueError},
+        {"retry_on": (KeyboardInterrupt,)},
     ],
     ids=str,
 )
@@ -55,6 +60,13 @@ def test_numbers_out_of_range_are_refused(options):
     """The error shows the policy."""
     with pytest.raises(UsageError, match=f"{next(iter(options))}="):
         RetryPolicy(**options)
+
+
+@pytest.mark.parametrize("delay", [-1.0, float("nan"), float("inf"), "5", timedelta(seconds=5)])
+def test_a_delay_that_is_none_is_refused(delay):
+    """`Retry` says so where it is made, in the handler."""
+    with pytest.raises(UsageError, match="give seconds"):
+        Retry(delay)
 
 
 def test_a_handler_says_what_it_wants():
