@@ -126,12 +126,12 @@ async def test_of_a_client_with_b3_headers(
 
 
 async def test_of_java(kafka: Kafka, provider: TracerProvider, spans: SpanRecorder) -> None:
-    """Of several headers of one name, those that are alike are linked, others count as invalid."""
+    """Headers of any name may be repeated; a traceparent that is there twice counts as invalid."""
     direct = DirectKafka(kafka)
     tracing = linkbus.Tracing(tracer_provider=provider)
     messages = [
         [("traceparent", FIRST), ("kind", "a"), ("kind", "b")],
-        [("traceparent", SECOND), ("traceparent", SECOND)],
+        [("traceparent", SECOND), ("tracestate", "a=b"), ("tracestate", "c=d")],
         [("traceparent", FIRST), ("traceparent", SECOND)],
         [("kind", "a")],
     ]

@@ -1,0 +1,134 @@
+"""The command: what it measures, prints, writes and refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from measured_rows import row
+
+from benchmarks.__main__ import main
+from benchmarks.budgets import NO_SDK
+from benchmarks.pinning import cores, shared_out
+from benchmarks.plan import planned
+from benchmarks.progress import Lines
+
+PROJECT = Path(__file__).parents[2]
+
+
+def options(**given: object) -> Namespace:
+    usual = {
+        "transport": ["memory"],
+        "peers": [],
+        "size": [100, 1000],
+        "senders": [100, 1],
+        "batch": [10, 100],
+        "rounds": 0,
+        "messages": 0,
+    }
+    return Namespace(**{**usual, **given})
+
+
+def test_one_thing_varies_at_a_time():
+    """Every contender runs at the usual work, the basic ones where size or senders differ."""
+    items = planned(["send"], options())
+    assert [(it.work.size, it.work.senders) for it in items] == [(100, 100), (1000, 100), (100, 1)]
+    assert [it.is_usual for it in items] == [True, False, False]
+    assert len(items[0].peers) > len(items[1].peers) > 3
+
+
+def test_batches_have_enough_messages():
+    """At least four of each size, by contenders that have batches."""
+    items = planned(["batch"], options(messages=100))
+    assert [(it.work.batch, it.work.messages) for it in items] == [(10, 100), (100, 400)]
+    assert all(peer.batches for it in items for peer in it.peers)
+
+
+def test_links_need_four_contenders():
+    """What links cost is a difference of differences."""
+    items = planned(["links"], options())
+    assert all(len(it.peers) == 4 for it in items)
+
+
+def test_a_peer_is_named_by_its_beginning():
+    """`linkbus` is all of its modes; a peer that is not there is refused."""
+    (item, *_) = planned(["send"], options(peers=["linkbus"]))
+    assert len(item.peers) == 5
+    with pytest.raises(LookupError, match="no contender"):
+        planned(["send"], options(peers=["nobody"]))
+
+
+def test_cores_are_shared_out():
+    """The last one is for workers; a machine with one is not pinned, and says so."""
+    assert shared_out({0, 1, 2})[:2] == ({2}, {0, 1})
+    assert shared_out({0})[:2] == (None, None)
+    assert "not pinned" in shared_out({0}).told
+    assert cores().told
+
+
+def test_without_a_terminal_there_is_a_line_for_each_round():
+    """It says how far it is, and what is void."""
+    to = io.StringIO()
+    with Lines(2, to) as lines:
+        lines.step("kafka: raw", None)
+        lines.step("kafka: by hand", "a message was lost")
+    assert to.getvalue().splitlines() == [
+        "[1/2] kafka: raw",
+        "[2/2] kafka: by hand (void: a message was lost)",
+    ]
+
+
+def test_two_contenders_from_end_to_end(tmp_path: Path):
+    """The table is printed, and the file has rows, budgets and what they depend on."""
+    file = tmp_path / "result.json"
+    command = "roundtrip --transport memory --size 100 --senders 5 --messages 100 --rounds 2"
+    peers = f"raw,{NO_SDK}"
+    done = subprocess.run(  # noqa: S603 - this project, in this interpreter
+        [sys.executable, "-m", "benchmarks", *command.split(), "--peers", peers, "--json", file],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        check=True,
+        timeout=15,
+    )
+    assert "memory, roundtrip, 100 B, 5 senders, 100 messages a round" in done.stdout
+    assert "send to handled, no SDK" in done.stdout
+    assert "[8/8] memory memory held" in done.stderr
+    data = json.loads(file.read_text())
+    assert [it["contender"] for it in data["rows"]] == ["raw", NO_SDK]
+    assert len(data["rows"][0]["send"]["rounds_wall_us"]) == 2
+    assert data["budgets"][0]["limit"] == 25.0
+    assert {"commit", "machine", "pinning", "python"} <= data["circumstances"].keys()
+
+
+def test_what_it_does_not_know_is_refused(capsys: pytest.CaptureFixture[str]):
+    """A transport and a peer that are not there end it before anything is started."""
+    for arguments in (["send", "--transport", "pigeon"], ["send", "--peers", "nobody"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(arguments)
+    assert "no transport pigeon" in capsys.readouterr().err
+
+
+def written(path: Path, walls: list[float]) -> str:
+    told = {"commit": "abc", "machine": "m", "pinning": "p"}
+    path.write_text(json.dumps({"circumstances": told, "rows": [row("raw", walls).as_json()]}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("new", "status"),
+    [([13.0, 13.1, 13.2], 1), ([10.2, 10.3, 10.4], 0), ([5.0, 13.0, 20.0], 0), ([5.0], 0)],
+    ids=["slower", "within the threshold", "within the spread", "faster"],
+)
+def test_what_became_slower_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], new: list[float], status: int
+):
+    """Beyond the threshold and beyond the quartiles of both, and only then."""
+    old = written(tmp_path / "old.json", [10.0, 10.1, 10.2])
+    assert main(["compare", old, written(tmp_path / "new.json", new)]) == status
+    assert ("SLOWER" in capsys.readouterr().out) == bool(status)
