@@ -14,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rabbitmq test-sqs test-rest check clean
+.PHONY: help demo test test-rabbitmq test-sqs test-rest bench check clean
 
 help:  ## Say what can be made.
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,10 @@ test-sqs: $(VENV)/dev.stamp
 test-rest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(RABBITMQ) $(SQS))
 
+bench: $(VENV)/dev.stamp  ## Measure what it costs beside others, and draw it in build/bench (15 minutes).
+	@mkdir -p build/bench
+	$(BIN)/python -m benchmarks all --json build/bench/results.json --plot build/bench
+
 check: $(VENV)/dev.stamp  ## Lint, formatting and types only.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,7 +57,7 @@ $(VENV)/demo.stamp: $(SOURCES) | $(BIN)/python
 $(VENV)/dev.stamp: $(SOURCES) | $(BIN)/python
 	@echo "installing linkbus and what its tests need in $(VENV)"
 	@$(PIP) install --upgrade 'pip>=25.1'
-	@$(PIP) install --group dev --editable '.[all]'
+	@$(PIP) install --group dev --editable '.[bench]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(BIN)/python:

@@ -257,6 +257,8 @@ class Producer:
             )
             unknown = TransportError(msg)
             return [SendResult(SendStatus.UNKNOWN, e.id, unknown) for e in envelopes]
+        if len(results) == 1:
+            return [_with_id(results[0], envelopes[0])]
         return [_with_id(r, e) for r, e in zip(results, envelopes, strict=True)]
 
     def _error(self, result: SendResult) -> Exception:

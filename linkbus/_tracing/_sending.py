@@ -98,12 +98,13 @@ class ProducerTracer:
         """Start sending a batch; return the context that leaves with each message."""
         core = self._core
         tracer, meters = core.providers.current()
+        made = [self._stored(message) for message in messages]
         if tracer is None:
-            carriers = [self._ambient_for(message) for message in messages]
+            ambient = core.propagation.inject(otel_context.get_current())
+            carriers = [ambient if own is None else own[0] for own in made]
             if meters is None:
                 return carriers, UNSEEN
             return carriers, Operation(None, meters, self._metrics())
-        made = [self._stored(message) for message in messages]
         kind = SpanKind.CLIENT if self._create_spans or all(made) else SpanKind.PRODUCER
         if self._create_spans:
             made = [

@@ -24,7 +24,8 @@ def key_and_headers(envelope: Envelope) -> Fields:
         MessageError: A header's name is not UTF-8, which aiokafka cannot send.
     """
     key, sent_id = envelope.key, envelope.id
-    headers = _encoded(envelope.wire_headers)
+    wire = envelope.wire_headers
+    headers = _encoded(wire) if wire else []
     if sent_id.isalnum() and not [name for name, _ in headers if name == _OWN]:
         # what linkbus sends as a rule, made without taking the headers apart once more
         headers.append((_OWN, f"{_ID_BEGINS}{sent_id}{_ID_ENDS}".encode()))
