@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -43,9 +44,10 @@ def test_one_thing_varies_at_a_time():
 
 
 def test_batches_have_enough_messages():
-    """At least four of each size, by contenders that have batches."""
+    """At least four of each size, all of them full, by contenders that have batches."""
     items = planned(["batch"], options(messages=100))
     assert [(it.work.batch, it.work.messages) for it in items] == [(10, 100), (100, 400)]
+    assert planned(["batch"], options(messages=117))[0].work.messages == 110
     assert all(peer.batches for it in items for peer in it.peers)
 
 
@@ -106,12 +108,38 @@ def test_two_contenders_from_end_to_end(tmp_path: Path):
     assert {"commit", "machine", "pinning", "python"} <= data["circumstances"].keys()
 
 
+def test_an_interruption_loses_nothing_that_is_complete():
+    """What was measured at the first size is printed, and no process is left."""
+    command = "roundtrip --transport memory --peers raw --size 100,200 --senders 5 --rounds 500"
+    with subprocess.Popen(  # noqa: S603 - this project, in this interpreter
+        [sys.executable, "-m", "benchmarks", *command.split(), "--messages", "50"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "200 B" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        printed, said = running.communicate(timeout=15)
+    assert running.returncode == 130
+    assert "interrupted" in said
+    assert "memory, roundtrip, 100 B" in printed
+    assert "memory, roundtrip, 200 B" not in printed
+
+
 def test_what_it_does_not_know_is_refused(capsys: pytest.CaptureFixture[str]):
-    """A transport and a peer that are not there end it before anything is started."""
-    for arguments in (["send", "--transport", "pigeon"], ["send", "--peers", "nobody"]):
+    """A transport, a part and a peer that are not there end it before anything is started."""
+    for arguments, said in (
+        (["--transport", "pigeon"], "no transport pigeon"),
+        (["sned"], "no part sned"),
+        (["send", "--peers", "nobody"], "no contender"),
+    ):
         with pytest.raises(SystemExit, match="2"):
             main(arguments)
-    assert "no transport pigeon" in capsys.readouterr().err
+        assert said in capsys.readouterr().err
 
 
 def written(path: Path, walls: list[float]) -> str:

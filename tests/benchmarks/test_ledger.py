@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -97,6 +99,18 @@ def test_sendings_too_few():
     handled(ledger, {0: 21, 1: 22})
     with pytest.raises(Wrong, match="1 producer spans made 2 messages"):
         ledger.check(Seen([11], {}), NOTHING, in_batches=False)
+
+
+@pytest.mark.parametrize(
+    ("links", "wrong"), [((11,), 0), ((), 2), ((11, 99), 2)], ids=["right", "none", "a stranger"]
+)
+def test_links_that_messages_share(links: tuple[int, ...], wrong: int):
+    """Where one span made a batch, its handling is linked to that, and to nothing else."""
+    ledger = Ledger(2, 100, Joins.SHARED)
+    handled(ledger, {0: 21, 1: 21})
+    received = Seen([], {21: (0, links, 0)})
+    with pytest.raises(Wrong, match="2 messages") if wrong else nullcontext():
+        ledger.check(Seen([11], {}), received, in_batches=True)
 
 
 def test_parents_from_the_sending():

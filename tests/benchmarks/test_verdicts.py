@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from measured_rows import row
 
 from benchmarks.budgets import BUDGETS, CUT_OUT, HAND, NO_SDK, PASSING, RAW, RECORDING
@@ -46,6 +48,15 @@ def test_a_budget_that_is_missed():
     (line,) = [line for line in budget_lines(found) if "MISSED" in line]
     assert "20.00" in line
     assert "≤ 8" in line
+
+
+def test_the_clock_alone_does_not_decide():
+    """A raw client that waits for its broker hides nothing of what linkbus adds."""
+    ours, waiting = row(NO_SDK, [30.0], transport="kafka"), row(RAW, [80.0], transport="kafka")
+    waiting.rounds = [
+        {half: replace(part, cpu=1.0) for half, part in each.items()} for each in waiting.rounds
+    ]
+    assert [it.word for it in verdicts([ours, waiting])] == ["MISSED", "MISSED"]
 
 
 def test_a_throughput_is_at_least_its_limit():
