@@ -116,7 +116,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     add("--size", type=_numbers, default=[100, 1000, 30_000], help="bytes (100,1000,30000)")
     add("--senders", type=_numbers, default=[100, 10, 1], help="tasks at once (100,10,1)")
     add("--batch", type=_numbers, default=[100, 10, 500], help="messages (100,10,500)")
-    add("--rounds", type=int, default=0, help="of each row that count (6, else 3)")
+    add("--rounds", type=int, default=0, help="of each row that count (2 to 6)")
     add("--messages", type=int, default=0, help="in a round (by transport)")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
     add("--plot", type=Path, metavar="DIR", help="draw pictures; needs matplotlib")

@@ -13,12 +13,11 @@ from benchmarks.rounds import Work
 
 PARTS = ("send", "receive", "roundtrip", "batch", "links", "memory", "growth")
 
-MESSAGES = {"memory": 3000, "kafka": 3000, "rabbitmq": 1500, "sqs": 150}
+MESSAGES = {"memory": 3000, "kafka": 3000, "rabbitmq": 1500, "sqs": 100}
 """In a usual round: about half a second of the raw client."""
-_BATCHED = {"memory": 6000, "kafka": 10_000, "rabbitmq": 3000, "sqs": 300}
-_ROUNDS = 6
-_FEWER_ROUNDS = 3
-"""Where sizes and senders vary."""
+_BATCHED = {"memory": 6000, "kafka": 10_000, "rabbitmq": 3000, "sqs": 200}
+_ROUNDS = {"memory": (6, 3), "kafka": (6, 3), "rabbitmq": (6, 3), "sqs": (4, 2)}
+"""Of the usual work, and of those where sizes and senders vary."""
 _FEW_SENDERS = 10
 _LARGE = 10_000
 _SMALL = 10
@@ -86,7 +85,7 @@ def _singles(transport: str, peers: Sequence[Peer], options: argparse.Namespace)
         messages = options.messages or _messages(transport, work)
         scaled = Work(messages, work.size, work.senders)
         usual = work == first
-        rounds = options.rounds or (_ROUNDS if usual else _FEWER_ROUNDS)
+        rounds = options.rounds or _ROUNDS[transport][not usual]
         items.append(Item(transport, scaled, rounds, usual, able if usual else basic))
     return items
 
@@ -104,7 +103,7 @@ def _batches(transport: str, peers: Sequence[Peer], options: argparse.Namespace)
         usually = _BATCHED[transport] // (4 if batch <= _SMALL else 1)
         messages = max(options.messages or usually, 4 * batch)
         usual = batch == options.batch[0]
-        rounds = options.rounds or (_ROUNDS if usual else _FEWER_ROUNDS)
+        rounds = options.rounds or _ROUNDS[transport][not usual]
         chosen = [peer for peer in able if usual or peer.is_basic or options.peers]
         work = Work(whole(messages, batch), options.size[0], 1, batch)
         items.append(Item(transport, work, rounds, usual, chosen))
