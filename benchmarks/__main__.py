@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["compare"]:
         return compared(arguments[1:])
     options = _parsed(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` had it ignored
     parts = PARTS if "all" in (options.parts or ["all"]) else tuple(options.parts)
     shared = cores()
     pin(shared.broker)
