@@ -136,7 +136,7 @@ def _curve(curve: Curve) -> Figure:
             axis.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, axis.get_ylim()[1] * 1.12)  # room for the legend
     axis.set_xlabel(curve.over)
     axis.set_ylabel(curve.unit)
     axis.set_title(curve.title[0].upper() + curve.title[1:])
