@@ -119,7 +119,10 @@ class Contender(ABC):
         """Send one message and return when it is confirmed; called by many tasks at once."""
 
     async def send_batch(self, bodies: Sequence[bytes]) -> None:
-        """Send many messages at once and return when all are confirmed."""
+        """Send many messages at once and return when all are confirmed.
+
+        Only asked of those whose `Peer.batches` says that they can.
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -127,7 +130,10 @@ class Contender(ABC):
         """Subscribe, handle and acknowledge one message after the other until the inbox is full."""
 
     async def receive_batches(self, inbox: Inbox, size: int) -> None:
-        """The same in batches of at most `size` messages, acknowledged together."""
+        """The same in batches of at most `size` messages, acknowledged together.
+
+        Only asked of those whose `Peer.batches` says that they can.
+        """
         raise NotImplementedError
 
     @abstractmethod

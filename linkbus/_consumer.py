@@ -252,7 +252,7 @@ class Consumer:
         try:
             with Alone():
                 await subscription.open()
-        except BaseException:
+        except BaseException:  # cancelled, too
             self._subscription = None  # it may be entered again
             raise
         self._prefetch = prefetch

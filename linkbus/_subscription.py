@@ -91,7 +91,7 @@ class Subscription(Holder, Taker):
             receiver = await self._transport.subscribe(
                 self.source, self._group, prefetch=self._prefetch, lost=self._note_lost
             )
-        except BaseException:
+        except BaseException:  # cancelled, too
             self.is_closed = True
             raise
         if self._is_closing:

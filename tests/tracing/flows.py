@@ -65,6 +65,11 @@ async def handle(consumer: linkbus.Consumer, handler: Handler, count: int = 1) -
         tasks.cancel_scope.cancel()
 
 
+async def reject(delivery: linkbus.Delivery) -> None:
+    """Handle a delivery by taking it never again."""
+    raise linkbus.Reject
+
+
 async def nothing(delivery: linkbus.Delivery) -> None:
     """Handle a delivery by doing nothing."""
 

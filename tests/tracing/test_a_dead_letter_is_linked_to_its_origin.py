@@ -16,21 +16,16 @@ from flows import (
     only,
     process_batch,
     process_next,
+    reject,
     send_raw,
 )
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-import linkbus
 from linkbus import Bus, Tracing
 from linkbus.transports.memory import MemoryBroker, MemoryTransport
 
 STRANGER = "00-11111111111111111111111111111111-2222222222222222-01"
-
-
-async def reject(delivery):
-    """Handle a delivery by taking it never again."""
-    raise linkbus.Reject
 
 
 async def dead_lettered(bus, count=1):

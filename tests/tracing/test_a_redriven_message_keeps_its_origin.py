@@ -1,14 +1,8 @@
 """Shape 9: what `linkbus redrive` sends is linked to the dead letter, and to its origin."""
 
-from flows import expect, handle, ids, linked, nothing
+from flows import expect, handle, ids, linked, nothing, reject
 
-import linkbus
 from linkbus._redrive import Redrive
-
-
-async def reject(delivery):
-    """Handle a delivery by taking it never again."""
-    raise linkbus.Reject
 
 
 async def test_whatever_the_destination(bus, app, spans):

@@ -46,7 +46,7 @@ class KafkaReceiver(Receiver):
         """Join the group; if that fails or is cancelled, nothing is left behind."""
         try:
             await self._membership.join()
-        except BaseException:
+        except BaseException:  # cancelled, too: nothing stays behind
             await self.aclose()
             raise
 
@@ -149,7 +149,7 @@ class KafkaReceiver(Receiver):
         self._membership = self._new_membership()
         try:
             await self._membership.join()
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody knows how far it came
             self._membership.is_broken = True
             raise
 

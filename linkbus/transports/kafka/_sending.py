@@ -94,7 +94,7 @@ class Sending:
                 await call.confirm()
         except TimeoutError:
             call.give_up(self._options.delivery_timeout)
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody waits for it any more
             call.forget()
             raise
         return self._results(call)
@@ -113,7 +113,7 @@ class Sending:
                 await future
         except (MessageError, KafkaError, TimeoutError) as error:
             failure = error
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody waits for it any more
             if future is not None:
                 forget(future)
             raise

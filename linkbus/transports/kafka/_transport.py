@@ -173,7 +173,7 @@ class KafkaTransport(Transport):
             self._discretion.begin()
         try:
             await self._sending.open()
-        except BaseException:
+        except BaseException:  # cancelled, too: `aclose` is not called
             self._discretion.end()
             raise
 

@@ -99,7 +99,7 @@ class MemoryReceiver(Receiver):
             try:
                 with anyio.move_on_after(pause):
                     await awake.wait()
-            except BaseException:
+            except BaseException:  # cancelled: whoever waits next is woken instead
                 group.dismiss(member)
                 group.wake_one()
                 raise

@@ -66,7 +66,7 @@ class Link:
         self.permit()
         try:
             await self.connected()
-        except BaseException:
+        except BaseException:  # cancelled, too: nothing stays open
             await self.aclose()
             raise
 
@@ -133,7 +133,7 @@ class Link:
         except Exception as error:  # whatever it is, we are not connected
             await close(connection)
             raise unreachable(server, error) from error
-        except BaseException:
+        except BaseException:  # cancelled, too: nothing stays open
             await close(connection)
             raise
         self._connection = connection

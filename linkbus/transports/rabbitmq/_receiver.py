@@ -56,7 +56,7 @@ class RabbitMQReceiver(Receiver):
         """Begin to consume; if that fails or is cancelled, nothing is left behind."""
         try:
             await self._consume()
-        except BaseException:
+        except BaseException:  # cancelled, too: nothing stays behind
             await self.aclose()
             raise
 

@@ -83,7 +83,7 @@ class Sending:
         tasks = [asyncio.create_task(lane.publish(address, envelope)) for envelope in wave]
         try:
             await asyncio.wait(tasks)
-        except BaseException:
+        except BaseException:  # cancelled: so are the tasks that it owns
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

@@ -153,7 +153,7 @@ class RabbitMQTransport(Transport):
         self._discretion.begin()
         try:
             await self._publishing.open()
-        except BaseException:
+        except BaseException:  # cancelled, too: `aclose` is not called
             self._discretion.end()
             raise
         self._consuming.permit()
