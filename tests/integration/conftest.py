@@ -61,8 +61,8 @@ def members(stack: AsyncExitStack) -> Members:
 async def received(receiver: KafkaReceiver, count: int) -> list[Arrival]:
     """Receive so many messages, waiting for them."""
     got: list[Arrival] = []
-    for _ in range(200):
-        got += await receiver.receive(count - len(got), 0.5)
+    for _ in range(20):
+        got += await receiver.receive(count - len(got), 5.0)
         if len(got) == count:
             return got
     pytest.fail(f"{count} messages were sent, {len(got)} came")
