@@ -28,18 +28,18 @@ def placed(incoming: Incoming, relation: Relation, base: Context) -> tuple[Conte
         relation: What was asked for.
         base: What is current, with the message's baggage.
     """
-    here = ambient()
     creation = incoming.creation()
-    if creation.span is None or not creation.trusted or not _is_child(incoming, relation, here):
+    if relation == "link" or creation.span is None or not creation.trusted:
+        return base, []
+    here = ambient()
+    if relation == "auto" and not _is_child(incoming, here):
         return base, []
     links = [related(here, "ambient")] if here is not None and relation == "both" else []
     return trace.set_span_in_context(NonRecordingSpan(creation.span), base), links
 
 
-def _is_child(incoming: Incoming, relation: Relation, here: SpanContext | None) -> bool:
-    """Whether a message's span is its producer's child."""
-    if relation != "auto":
-        return relation != "link"
+def _is_child(incoming: Incoming, here: SpanContext | None) -> bool:
+    """Whether a message's span is its producer's child, where that is left to linkbus."""
     sent_at = incoming._arrival.sent_at
     if here is not None or incoming.attempt > 1 or sent_at is None:
         return False
@@ -50,7 +50,7 @@ def passed_on(creation: Creation) -> Context | None:
     """Return what is current in a handler where nothing records; None: what is."""
     current = otel_context.get_current()
     context = with_baggage(current, creation.baggage)
-    if creation.span is not None and creation.trusted and ambient() is None:
+    if creation.span is not None and creation.trusted and not (current and ambient()):
         context = trace.set_span_in_context(NonRecordingSpan(creation.span), context)
     return None if context is current else context
 

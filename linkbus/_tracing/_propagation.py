@@ -25,6 +25,9 @@ https://github.com/open-telemetry/opentelemetry-python/tree/main/propagator/open
 """
 
 
+_NOTHING = Context()
+
+
 class Creation:
     """What a message's headers say of its making: a context, a broken one, or nothing.
 
@@ -97,7 +100,9 @@ class Propagation:
         propagator = self._current()
         if self._is_plain:
             carried = span or trace.get_current_span(context)
-            if (usual := written(carried.get_span_context(), context)) is not None:
+            more = len(context) - (span is None)  # besides the span, which is one entry
+            usual = written(carried.get_span_context(), context if more else _NOTHING)
+            if usual is not None:
                 return usual
         carrier: dict[str, str] = {}
         try:

@@ -82,6 +82,8 @@ class ProducerTracer:
         else:
             span = self._start_linked(tracer, SpanKind.CLIENT, attributes, [stored], [mid])
             carrier = stored[0]
+        if meters is None and not span.is_recording():
+            return carrier, UNSEEN
         return carrier, Operation(span, meters, self._measured)
 
     def _batch_untraced(
