@@ -13,6 +13,7 @@ RECORDING = "linkbus recording"
 ONE_CONTEXT = "linkbus recording one context"
 CUT_OUT = "linkbus tracing cut out"
 HAND = "by hand"
+HAND_OFF = "by hand sampler off"
 RAW = "raw"
 BROKERS = ("kafka", "rabbitmq", "sqs")
 
@@ -64,6 +65,13 @@ BUDGETS: Sequence[Budget] = (
     Budget("tracing, no SDK, nothing to pass", Kind.ADDED, (NO_SDK, CUT_OUT), 2.0, _MEMORY),
     Budget("tracing, no SDK, passing a context", Kind.ADDED, (PASSING, CUT_OUT), 8.0, _MEMORY),
     Budget("tracing, sampler off", Kind.ADDED, (OFF, CUT_OUT), 16.0, _MEMORY),
+    Budget(
+        "tracing, sampler off: the same spans by hand",
+        Kind.RATIO_OF_ADDED,
+        (OFF, CUT_OUT, HAND_OFF, RAW),
+        1.15,
+        _MEMORY,
+    ),
     Budget("recording, by hand", Kind.RATIO, (RECORDING, HAND), 1.10, BROKERS),
     Budget(
         "batches: spans and links, by hand",

@@ -21,6 +21,8 @@ _PACKAGES = (
     "aiobotocore",
     "faststream",
     "taskiq",
+    "taskiq-aio-pika",
+    "dramatiq",
 )
 
 

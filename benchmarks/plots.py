@@ -25,6 +25,8 @@ _STEPS = (
 )
 """Parts of a message's time: each is what its contender takes more than the one before."""
 _DPI = 110
+_FEW = 100
+"""Below it, an axis is labelled where something was measured."""
 
 
 def drawn(rows: Sequence[Row], curves: Sequence[Curve], folder: Path) -> Iterator[Path]:
@@ -135,6 +137,9 @@ def _curve(curve: Curve) -> Figure:
         if points:
             axis.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
     axis.set_xscale("log")
+    if all(x < _FEW for points in curve.points.values() for x, _ in points):
+        axis.set_xticks([x for points in curve.points.values() for x, _ in points])
+        axis.minorticks_off()
     axis.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axis.set_ylim(0, axis.get_ylim()[1] * 1.12)  # room for the legend
     axis.set_xlabel(curve.over)

@@ -28,6 +28,9 @@ _READY_WITHIN = 30.0
 def shared_by(processes: int, bootstrap: str, messages: int) -> float:
     """Let so many processes handle messages that were sent before; return µs a message.
 
+    They have joined when the messages are sent, and begin when all are there: so neither the
+    group's rebalances nor the sender are measured.
+
     Raises:
         AssertionError: A message was not handled.
         subprocess.TimeoutExpired: It took longer than half a minute.
@@ -45,6 +48,10 @@ def shared_by(processes: int, bootstrap: str, messages: int) -> float:
             assert member.stdout is not None
             assert member.stdout.readline(), "a process ended before it joined"
         asyncio.run(_send(bootstrap, topic, messages))
+        for member in members:
+            assert member.stdin is not None
+            member.stdin.write("begin\n")
+            member.stdin.flush()
         outputs = [member.communicate(timeout=_READY_WITHIN)[0] for member in members]
     finally:
         for member in members:
@@ -79,10 +86,13 @@ async def _send(bootstrap: str, topic: str, messages: int) -> None:
 
 
 async def _member(bootstrap: str, topic: str) -> None:
-    """Handle messages until none has come for two seconds; print when, and how many."""
+    """Join, wait to be told to begin, and handle messages until none has come for two seconds.
+
+    Prints that it has joined, and in the end when it handled how many.
+    """
     notes: list[tuple[float, int]] = []
     count = 0
-    latest = monotonic() + 10.0
+    latest = 0.0
 
     async def handle(delivery: linkbus.Delivery) -> None:
         nonlocal count, latest
@@ -95,6 +105,8 @@ async def _member(bootstrap: str, topic: str) -> None:
         consumer = bus.consumer(topic, group=topic, prefetch=PREFETCH)
         async with consumer:
             print("joined", flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+            latest = monotonic()
             running = asyncio.ensure_future(consumer.run(handle))
             while monotonic() < latest + 2.0 and not running.done():  # noqa: ASYNC110 - silence is no event
                 await asyncio.sleep(0.2)

@@ -56,7 +56,10 @@ def main(argv: list[str]) -> None:
         command: Command = json.loads(line)
         duty = duties[command["do"]]
         answer = asyncio.run(_done(duty, Work(**command["work"]), command["timeout"]))
-        print(json.dumps(answer), file=answers, flush=True)
+        try:
+            print(json.dumps(answer), file=answers, flush=True)
+        except BrokenPipeError:  # who asked was interrupted, and is gone
+            return
 
 
 async def _done(duty: Duty, work: Work, timeout: float) -> Answer:

@@ -17,7 +17,7 @@ from linkbus._retry import shown
 from linkbus._seam import Arrival, Capabilities, Outcome, SettleResult, SettleStatus
 from linkbus._text import to_bytes
 from linkbus._tracing._incoming import Incoming
-from linkbus._tracing._process import Process
+from linkbus._tracing._process import UNPROCESSED, Process
 from linkbus._tracing._processing import ConsumerTracer
 
 logger = logging.getLogger("linkbus")
@@ -323,8 +323,12 @@ async def leave(
     """
     left = [d for d in deliveries if not d._settled]
     outcome = Outcome.ACK if error is None else Outcome.RELEASE
-    cause, event = shown(error)
-    process.finish(outcome_of(deliveries, outcome.value), cause, event=event)
+    if process is not UNPROCESSED:
+        cause, event = shown(error)
+        name = outcome.value  # which only a span tells
+        if process.span is not None:
+            name = outcome_of(deliveries, name)
+        process.finish(name, cause, event=event)
     if not left:
         return
     for delivery in left:

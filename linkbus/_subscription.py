@@ -283,9 +283,8 @@ class Subscription(Holder, Taker):
         delay: float = 0.0,
     ) -> None:
         """Settle at the end of a block or a handler: what is in vain is counted and logged."""
-        ours = deliveries
-        if any(d._lost for d in deliveries):
-            ours = [d for d in deliveries if not d._lost]
+        ours = [d for d in deliveries if not d._lost]
+        if len(ours) < len(deliveries):
             for delivery in deliveries:
                 if delivery._lost:
                     log_in_vain(delivery, outcome, STALE)

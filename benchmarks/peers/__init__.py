@@ -14,6 +14,8 @@ _LINKBUS = "benchmarks.peers.linkbus_bus:Linkbus"
 _FASTSTREAM_KAFKA = "benchmarks.peers.kafka_faststream"
 _FASTSTREAM_RABBITMQ = "benchmarks.peers.rabbitmq_faststream:RabbitMQFastStream"
 _TASKIQ = "benchmarks.peers.memory_taskiq:MemoryTaskiq"
+_TASKIQ_RABBITMQ = "benchmarks.peers.rabbitmq_taskiq:RabbitMQTaskiq"
+_DRAMATIQ = "benchmarks.peers.rabbitmq_dramatiq:RabbitMQDramatiq"
 _CLIENTS = {
     "memory": "memory_queue:MemoryQueue",
     "kafka": "kafka_client:KafkaClient",
@@ -59,6 +61,13 @@ PEERS: Sequence[Peer] = (
         )
         for transport, client in _BY_HAND.items()
     ],
+    Peer(
+        "by hand sampler off",
+        ("memory",),
+        f"benchmarks.peers.{_BY_HAND['memory']}",
+        Mode.SAMPLER_OFF,
+        batches=False,
+    ),
     Peer("contrib", ("kafka",), "benchmarks.peers.kafka_contrib:KafkaContrib", Mode.RECORDING),
     Peer(
         "contrib",
@@ -100,6 +109,16 @@ PEERS: Sequence[Peer] = (
     ),
     Peer("taskiq", ("memory",), _TASKIQ, Mode.NO_SDK, batches=False, share=0.2),
     Peer("taskiq recording", ("memory",), _TASKIQ, Mode.RECORDING, batches=False, share=0.2),
+    Peer("taskiq", ("rabbitmq",), _TASKIQ_RABBITMQ, Mode.NO_SDK, batches=False, share=0.5),
+    Peer(
+        "taskiq recording",
+        ("rabbitmq",),
+        _TASKIQ_RABBITMQ,
+        Mode.RECORDING,
+        batches=False,
+        share=0.5,
+    ),
+    Peer("dramatiq", ("rabbitmq",), _DRAMATIQ, Mode.NO_SDK, batches=False, share=0.5),
 )
 
 
