@@ -12,7 +12,7 @@ from benchmarks.budgets import HAND, NO_SDK, RAW, RECORDING
 from benchmarks.crew import Crew, Worker
 from benchmarks.curves import Curve
 from benchmarks.peers import peer_named
-from benchmarks.pinning import Cores
+from benchmarks.pinning import Cores, pin
 from benchmarks.progress import Progress
 from benchmarks.rounds import Work
 from benchmarks.rows import Row
@@ -77,7 +77,7 @@ def grown(
         if {"growth", "memory"} & set(parts):
             curves += _over_messages(options, cores, progress)
     if transport == "kafka" and "growth" in parts:
-        curves.append(_over_processes(options, address, progress))
+        curves.append(_over_processes(options, address, cores, progress))
     return curves
 
 
@@ -167,11 +167,14 @@ def _flatness(points: Sequence[tuple[float, float]]) -> str:
     return f"{word}: {end - begin:+.2f} MiB from {count:,.0f} to {last:,.0f} ≤ {_FLAT_MIB:g} MiB"
 
 
-def _over_processes(options: argparse.Namespace, address: str, progress: Progress) -> Curve:
+def _over_processes(
+    options: argparse.Namespace, address: str, cores: Cores, progress: Progress
+) -> Curve:
     from benchmarks.together import PARTITIONS, shared_by  # noqa: PLC0415 - only where Kafka is
 
     points: Points = {NO_SDK: []}
-    notes = [f"{PARTITIONS} partitions; processes and broker share all cores, unpinned"]
+    notes = [f"{PARTITIONS} partitions; the processes share all cores, the broker's included"]
+    pin(cores.everything)  # which the processes inherit
     for processes in _PROCESSES:
         void = None
         try:
@@ -181,6 +184,7 @@ def _over_processes(options: argparse.Namespace, address: str, progress: Progres
             void = f"{type(error).__name__}: {error}"[:200]
             notes.append(f"{processes} processes: void: {void}")
         progress.step(f"kafka: {processes} processes", void)
+    pin(cores.broker)
     return Curve(
         "processes", "a message handled, by all together", "processes", "µs", points, notes
     )

@@ -22,6 +22,14 @@ class Cores(NamedTuple):
     told: str
 
 
+    @property
+    def everything(self) -> AbstractSet[int] | None:
+        """All of them; None: nothing is pinned."""
+        if self.client is None or self.broker is None:
+            return None
+        return self.client | self.broker
+
+
 def shared_out(available: AbstractSet[int]) -> Cores:
     """Share out the cores that this process may use."""
     if len(available) < 2:  # noqa: PLR2004 - one for each

@@ -68,7 +68,9 @@ def test_a_peer_is_named_by_its_beginning():
 def test_cores_are_shared_out():
     """The last one is for workers; a machine with one is not pinned, and says so."""
     assert shared_out({0, 1, 2})[:2] == ({2}, {0, 1})
+    assert shared_out({0, 1, 2}).everything == {0, 1, 2}
     assert shared_out({0})[:2] == (None, None)
+    assert shared_out({0}).everything is None
     assert "not pinned" in shared_out({0}).told
     assert cores().told
 
