@@ -21,7 +21,6 @@ class Cores(NamedTuple):
     broker: AbstractSet[int] | None
     told: str
 
-
     @property
     def everything(self) -> AbstractSet[int] | None:
         """All of them; None: nothing is pinned."""

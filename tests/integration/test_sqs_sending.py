@@ -223,8 +223,8 @@ async def test_sqs_does_not_answer(sqs: SQS, stack):
     transport = await opened(stack, proxy.endpoint, request_timeout=0.5, senders=1)
     await transport.send(queue, [Envelope("1", b"")])
     proxy.answers.clear()
-    sends = [transport.send(queue, [Envelope(str(n), b"")]) for n in range(4)]
-    results = [result for (result,) in await asyncio.gather(*sends)]
+    sends = [transport.send(queue, [Envelope(str(n), b"")] * 10) for n in range(4)]
+    results = [results[0] for results in await asyncio.gather(*sends)]
     proxy.answers.set()
     left = [result for result in results if result.status == "unknown"]
     waited = [result for result in results if result.status == "failed"]
@@ -236,7 +236,7 @@ async def test_sqs_does_not_answer(sqs: SQS, stack):
 
 
 async def test_a_cancelled_send_makes_room(sqs: SQS, stack):
-    """The next one does not wait for it."""
+    """What of it has not left does not leave, and the next one does not wait for that."""
     queue = sqs.create_queue()
     proxy = await stack.enter_async_context(Proxy(sqs.endpoint).running())
     transport = await opened(stack, proxy.endpoint, senders=1)
@@ -248,4 +248,8 @@ async def test_a_cancelled_send_makes_room(sqs: SQS, stack):
     with pytest.raises(asyncio.CancelledError):
         await sending
     proxy.answers.set()
-    assert statuses(await transport.send(queue, [Envelope("2", b"")])) == ["sent"]
+    assert statuses(await transport.send(queue, [Envelope("last", b"")])) == ["sent"]
+    receiver = await subscribed(stack, transport, queue)
+    got = [one.id for _ in range(3) for one in await receiver.receive(10, 0.5)]
+    assert len(got) <= 12
+    assert {"1", "last"} <= set(got)

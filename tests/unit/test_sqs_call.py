@@ -40,7 +40,9 @@ def test_requests_go_side_by_side():
 
 def test_bytes_split_requests():
     """Two messages that are too large together do not go together."""
-    assert call(STANDARD, None, None, bodies=b"x" * 600).lanes(8) == [[[0]], [[1]]]
+    one = call(STANDARD, None, None, bodies=b"x" * 600)
+    assert one.lanes(8) == [[[0]], [[1]]]
+    assert one.size([0, 1]) == 2 * one.size([0]) > 1200
 
 
 def test_a_fifo_queue_is_told_groups():

@@ -161,4 +161,7 @@ def test_a_refused_entry(code, sender_fault, retryable, stale):
     refusal = {"Id": "0", "Code": code, "SenderFault": sender_fault}
     error = refused(refusal, "acknowledging a message")
     assert (error.retryable, is_stale(refusal)) == (retryable, stale)
-    assert str(error) == f"acknowledging a message was refused: {code}: no reason given"
+    assert str(error) == f"acknowledging a message was refused: {code}"
+    worded = {**refusal, "Message": "no"}
+    assert str(refused(worded, "sending")) == f"sending was refused: {code}: no"
+    assert str(refused(worded, "sending", with_reason=False)) == f"sending was refused: {code}"

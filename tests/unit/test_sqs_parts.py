@@ -1,10 +1,10 @@
-"""How messages are shared out over requests."""
+"""How messages are shared out over requests, and answers over calls."""
 
 from __future__ import annotations
 
 from itertools import chain
 
-from linkbus.transports.sqs._parts import lanes_of, parts_of
+from linkbus.transports.sqs._parts import lanes_of, parts_of, shared_out
 
 
 def test_ten_in_a_request():
@@ -43,3 +43,10 @@ def test_few_messages_go_in_one_request():
     """However many groups there are."""
     assert lanes_of({number: str(number) for number in range(10)}, 8) == [list(range(10))]
     assert lanes_of({}, 8) == []
+
+
+def test_each_part_gets_its_own_refusals():
+    """By the places in it; those that lost nothing get none."""
+    refusals = {0: "a", 3: "b", 5: "c"}
+    assert shared_out(refusals, [1, 2, 3, 4]) == [{0: "a"}, {}, {0: "b", 2: "c"}, {}]
+    assert shared_out({1: "a"}, [3]) == [{1: "a"}]

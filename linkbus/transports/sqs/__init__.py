@@ -12,7 +12,12 @@ What ack, release and reject do
     redrive policy, then deleted. A target needs permission to be sent to. Without it there
     is `dead_letter=`; the policy still moves what was received too often: each `receive`
     counts, and `delivery.attempt` is SQS's count.
-    All of them are told in requests of up to ten, which gather while others are under way.
+    Acks and releases are told in requests of up to ten, which gather while others are under
+    way. Release and reject wait for SQS's answer. An ack does not: SQS is told a moment
+    later, when the consumer is closed at the latest, and if the process is killed before,
+    the message comes again. A deletion that fails is tried again while the message is ours;
+    if that is in vain the log says so, and the message comes again. If nothing can be
+    deleted, as without permission, the consumer ends with the error.
     The lease is the visibility timeout: it is extended while linkbus holds a message, up to
     the 12 hours after which SQS gives a message to others whatever is done.
 
@@ -24,12 +29,16 @@ Ordering
     the failed one then is not sent again by itself. Standard queues have no order.
 
 Sending
-    SENT means that SQS has stored the message. A request is made once: what it repeats
-    after a broken connection is doubled on a standard queue, so the result is UNKNOWN
-    there. A FIFO queue knows a repeated request by its deduplication ids: it is asked again
-    until it answers, for a few seconds. These ids are new for each attempt and have nothing
-    to do with the message's id, so two sends with one id are two messages. A client that is
-    given as an option repeats as its owner has configured it.
+    SENT means that SQS has stored the message. Calls at the same time share requests of up
+    to ten messages. None waits for company: a request is made at once, unless `senders` of
+    them are under way; what comes meanwhile goes with the next ones. A call that is cancelled
+    disturbs no other.
+    A request is made once: what it repeats after a broken connection is doubled on a
+    standard queue, so the result is UNKNOWN there. A FIFO queue knows a repeated request by
+    its deduplication ids: it is asked again until it answers, for a few seconds. These ids
+    are new for each attempt and have nothing to do with the message's id, so two sends with
+    one id are two messages. A client that is given as an option repeats as its owner has
+    configured it.
 
 Receiving
     A poll waits for `poll_wait` seconds, and is never cut off: what SQS gives in its answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from linkbus._errors import ConnectError, MessageError, TransportError
@@ -77,7 +77,11 @@ class Call:
             return {**entry, "MessageGroupId": group, "MessageDeduplicationId": uuid4().hex}
         return entry
 
-    def note_answer(self, part: Sequence[int], refusals: dict[int, Refusal]) -> None:
+    def size(self, part: Sequence[int]) -> int:
+        """Return the bytes that SQS counts of a request."""
+        return sum(self._parcels[number].size for number in part)
+
+    def note_answer(self, part: Sequence[int], refusals: Mapping[int, Refusal]) -> None:
         """Note what SQS refused of a request."""
         if not refusals:
             return

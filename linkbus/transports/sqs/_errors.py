@@ -162,10 +162,17 @@ def not_confirmed(error: BaseException, queue: str) -> SendResult:
     return SendResult(SendStatus.FAILED, error=found, retryable=found.retryable)
 
 
-def refused(refusal: Refusal, doing: str) -> TransportError:
-    """Return the error for one entry of a request, refused while others may not have been."""
+def refused(refusal: Refusal, doing: str, *, with_reason: bool = True) -> TransportError:
+    """Return the error for one entry of a request, refused while others may not have been.
+
+    Args:
+        refusal: As SQS gave it.
+        doing: What was tried.
+        with_reason: Say SQS's words too, in which there may be the handle of a message.
+    """
     code = refusal["Code"].rpartition(".")[2]
-    msg = f"{doing} was refused: {refusal['Code']}: {refusal.get('Message') or 'no reason given'}"
+    reason = refusal.get("Message") if with_reason else None
+    msg = f"{doing} was refused: {refusal['Code']}" + (f": {reason}" if reason else "")
     return TransportError(msg, retryable=not refusal["SenderFault"] or code in _THROTTLED)
 
 

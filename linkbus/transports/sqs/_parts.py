@@ -1,9 +1,12 @@
-"""Parts: how the messages of one call are shared out over requests."""
+"""Parts: how messages are shared out over requests, and answers over calls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 from zlib import crc32
+
+T = TypeVar("T")
 
 MAX_ENTRIES = 10
 """In one request, whatever it does."""
@@ -36,3 +39,19 @@ def lanes_of(groups: Mapping[int, str], at_once: int) -> Sequence[Sequence[int]]
     for number, group in groups.items():
         lanes[crc32(group.encode()) % count].append(number)
     return [lane for lane in lanes if lane]
+
+
+def shared_out(refusals: Mapping[int, T], counts: Sequence[int]) -> list[Mapping[int, T]]:
+    """Return what was refused of each part of a request, by its places in the part.
+
+    Args:
+        refusals: What was refused, by its places in the request.
+        counts: Of the entries of each part.
+    """
+    answers: list[Mapping[int, T]] = []
+    start = 0
+    for count in counts:
+        places = range(start, start + count)
+        answers.append({at - start: refusals[at] for at in places if at in refusals})
+        start += count
+    return answers

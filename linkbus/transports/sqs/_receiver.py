@@ -8,14 +8,14 @@ from typing import cast
 
 from linkbus._errors import DestinationNotFound, TransportError
 from linkbus.abc import Arrival, Receiver, Settlement, SettleResult, SettleStatus
+from linkbus.transports.sqs._acknowledging import Answer
 from linkbus.transports.sqs._arrivals import arrival
-from linkbus.transports.sqs._gathering import Answer
 from linkbus.transports.sqs._held import Held
 from linkbus.transports.sqs._options import Options
 from linkbus.transports.sqs._polling import Polling
 from linkbus.transports.sqs._queues import Queue, Queues
 from linkbus.transports.sqs._service import Service
-from linkbus.transports.sqs._settling import Settling
+from linkbus.transports.sqs._settling import Settling, Told, answer_of
 
 _POLL_MARGIN = 2.0
 """Seconds for which closing waits for a poll beyond the wait that it was told."""
@@ -48,7 +48,9 @@ class SQSReceiver(Receiver):
         self._closing: asyncio.Task[None] | None = None
 
     async def receive(self, max_messages: int, wait: float) -> Sequence[Arrival]:
-        """Return messages that a poll has brought."""
+        """Return messages that a poll has brought; raise what acknowledging failed for."""
+        if self._settling.failure is not None:
+            raise self._settling.failure
         try:
             found = await self._polling.take(max_messages, wait)
         except DestinationNotFound:
@@ -66,41 +68,31 @@ class SQSReceiver(Receiver):
         ]
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettleResult]:
-        """Tell SQS the outcomes, in few requests, and wait for its answers."""
+        """Tell SQS the outcomes, in few requests, and wait for its answers.
+
+        Those to acknowledgements are not waited for, unless these have fallen behind.
+        """
         now = self._loop.time()
-        waiting = [self._tell(settlement, now) for settlement in settlements]
-        results: list[SettleResult] = []
-        failures: list[tuple[Held, TransportError]] = []
-        noted: list[tuple[Held, SettleResult]] = []
-        for settlement, one in zip(settlements, waiting, strict=True):
-            answer = one if isinstance(one, SettleResult) else await one
-            if isinstance(answer, SettleResult):
-                results.append(answer)
-                noted.append((_held(settlement.arrival), answer))
-            else:
-                failures.append((_held(settlement.arrival), answer))
+        told = [self._tell(settlement, now) for settlement in settlements]
+        answers = await _answers(told)
+        failures = [answer for answer in answers if isinstance(answer, TransportError)]
         if failures:
-            self._take_back(failures, noted)
-            raise failures[0][1]
-        return results
+            for settlement, answer in zip(settlements, answers, strict=True):
+                self._be_ready_again(_held(settlement.arrival), answer)
+            raise failures[0]
+        return cast("list[SettleResult]", answers)
 
     async def extend(self, arrivals: Sequence[Arrival], seconds: float) -> Sequence[SettleResult]:
         """Hide messages for so many seconds from now, up to the 12 hours that SQS allows."""
         now = self._loop.time()
-        waiting = [self._hide(_held(one), seconds, now) for one in arrivals]
-        results: list[SettleResult] = []
-        failure: TransportError | None = None
-        for one, answered in zip(arrivals, waiting, strict=True):
-            answer = answered if isinstance(answered, SettleResult) else await answered
-            if isinstance(answer, TransportError):
-                failure = answer
-                continue
-            if answer.status is SettleStatus.OK:
+        answers = await _answers([self._hide(_held(one), seconds, now) for one in arrivals])
+        for one, answer in zip(arrivals, answers, strict=True):
+            if isinstance(answer, SettleResult) and answer.status is SettleStatus.OK:
                 _held(one).until = now + seconds
-            results.append(answer)
-        if failure is not None:
-            raise failure
-        return results
+        for answer in answers:
+            if isinstance(answer, TransportError):
+                raise answer
+        return cast("list[SettleResult]", answers)
 
     async def aclose(self) -> None:
         """Give back what is not settled, and what a poll under way still brings."""
@@ -109,7 +101,7 @@ class SQSReceiver(Receiver):
             self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
 
-    def _tell(self, settlement: Settlement, now: float) -> SettleResult | asyncio.Future[Answer]:
+    def _tell(self, settlement: Settlement, now: float) -> SettleResult | Told:
         held = _held(settlement.arrival)
         if held.noted is not None:
             noted, held.noted = held.noted, None
@@ -120,21 +112,15 @@ class SQSReceiver(Receiver):
         held.is_settled = True
         return self._settling.tell(held, settlement, now)
 
-    def _take_back(
-        self,
-        failures: Sequence[tuple[Held, TransportError]],
-        noted: Sequence[tuple[Held, SettleResult]],
-    ) -> None:
-        """Be ready for the same call again: SQS was not told of some, and of others it was."""
-        for held, _ in failures:
+    def _be_ready_again(self, held: Held, answer: Answer) -> None:
+        """Be ready for the same call: SQS was told of this message, or it was not."""
+        if isinstance(answer, SettleResult):
+            held.noted = answer
+        else:
             held.is_settled = False
             self._held[held] = None
-        for held, result in noted:
-            held.noted = result
 
-    def _hide(
-        self, held: Held, seconds: float, now: float
-    ) -> SettleResult | asyncio.Future[Answer]:
+    def _hide(self, held: Held, seconds: float, now: float) -> SettleResult | Told:
         if not held.is_ours(now):
             return _STALE
         if seconds > held.longest(now):
@@ -162,6 +148,10 @@ class SQSReceiver(Receiver):
         late = await self._polling.finish(self._options.poll_wait + _POLL_MARGIN)
         self._give_back(late)
         await self._settling.finish(_TELL_TIMEOUT)
+
+
+async def _answers(told: Sequence[SettleResult | Told]) -> list[Answer]:
+    return [one if isinstance(one, SettleResult) else await answer_of(one) for one in told]
 
 
 def _held(one: Arrival) -> Held:

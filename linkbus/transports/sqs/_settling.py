@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from math import ceil
 
-from linkbus._errors import SettleError
+from linkbus._errors import SettleError, TransportError
 from linkbus.abc import Outcome, Settlement, SettleResult, SettleStatus
+from linkbus.transports.sqs._acknowledging import OK, Acknowledging, Answer
 from linkbus.transports.sqs._errors import FAILURES, is_stale, refused, unusable
-from linkbus.transports.sqs._gathering import Answer, Gathering
+from linkbus.transports.sqs._gathering import Gathering, Untold
 from linkbus.transports.sqs._held import Held
 from linkbus.transports.sqs._parts import MAX_ENTRIES
 from linkbus.transports.sqs._queues import Queue
 from linkbus.transports.sqs._redriving import copy_of
 from linkbus.transports.sqs._service import Refusal, Service
 
-OK = SettleResult(SettleStatus.OK)
+Told = asyncio.Future[Answer | Untold]
 
 
 class Settling:
@@ -33,43 +34,48 @@ class Settling:
         self._service = service
         self._queue = queue
         self._target = target
-        self._deletions = Gathering(self._delete, most=MAX_ENTRIES, at_once=at_once)
-        self._changes = Gathering(self._hide, most=MAX_ENTRIES, at_once=at_once)
-        self._rejections = Gathering(self._move, most=1, at_once=at_once)
+        self._acknowledging = Acknowledging(queue, self._delete, at_once=at_once)
+        self._changes = Gathering(self._hide, at_once=at_once, beside=MAX_ENTRIES)
+        self._rejections = Gathering(self._move, at_once=at_once, beside=1, most=1)
 
-    def tell(self, held: Held, settlement: Settlement, now: float) -> asyncio.Future[Answer]:
-        """Tell the outcome of a message; it is told, whoever waits for the answer."""
+    @property
+    def failure(self) -> Exception | None:
+        """Why acknowledging fails for good, if it does."""
+        return self._acknowledging.failure
+
+    def tell(self, held: Held, settlement: Settlement, now: float) -> SettleResult | Told:
+        """Tell the outcome of a message; one who waits for the future shields it."""
         if settlement.outcome is Outcome.ACK:
-            return self._deletions.add(held)
+            return self._acknowledging.add(held)
         if settlement.outcome is Outcome.RELEASE:
             return self.hide(held, min(settlement.delay, held.longest(now)))
-        return self._rejections.add(held)
+        return self._rejections.add(self._queue, held)
 
-    def hide(self, held: Held, seconds: float) -> asyncio.Future[Answer]:
+    def hide(self, held: Held, seconds: float) -> Told:
         """Hide a message from everybody for so long; 0 shows it."""
-        return self._changes.add((held, ceil(seconds)))
+        return self._changes.add(self._queue, (held, ceil(seconds)))
 
     async def finish(self, seconds: float) -> None:
         """Return when all is told, or when the seconds are over."""
-        gatherings = (self._rejections, self._deletions, self._changes)
-        await asyncio.gather(*[one.finish(seconds) for one in gatherings])
+        parts = (self._rejections, self._acknowledging, self._changes)
+        await asyncio.gather(*[one.finish(seconds) for one in parts])
 
-    async def _delete(self, given: Sequence[Held]) -> Sequence[Answer]:
-        request = self._service.delete(self._queue.url, [held.handle for held in given])
+    async def _delete(self, queue: Queue, given: Sequence[Held]) -> Sequence[Answer]:
+        request = self._service.delete(queue.url, [held.handle for held in given])
         return await self._answers(len(given), "acknowledging", request)
 
-    async def _hide(self, given: Sequence[tuple[Held, int]]) -> Sequence[Answer]:
+    async def _hide(self, queue: Queue, given: Sequence[tuple[Held, int]]) -> Sequence[Answer]:
         handles = [(held.handle, seconds) for held, seconds in given]
-        request = self._service.hide(self._queue.url, handles)
+        request = self._service.hide(queue.url, handles)
         return await self._answers(len(given), "changing the visibility of", request)
 
-    async def _move(self, given: Sequence[Held]) -> Sequence[Answer]:
+    async def _move(self, queue: Queue, given: Sequence[Held]) -> Sequence[Answer]:
         """Send a message to the target of the redrive policy as it is, then delete it."""
         entries = [copy_of(held.message, self._target) for held in given]
         request = self._service.send(self._target.url, entries)
         doing = f"copying to {self._target.name!r}"
         copied = await self._answers(len(given), doing, request, may_be_stale=False)
-        return await self._delete(given) if copied == [OK] else copied
+        return await self._delete(queue, given) if copied == [OK] else copied
 
     async def _answers(
         self,
@@ -87,6 +93,15 @@ class Settling:
         return answers_to(refusals, count, doing, may_be_stale=may_be_stale)
 
 
+async def answer_of(told: Told) -> Answer:
+    """Wait for an answer; a cancellation leaves the outcome to be told."""
+    answer = await asyncio.shield(told)
+    if isinstance(answer, Untold):
+        msg = "the receiver was closed before SQS answered: the message may come again"
+        return TransportError(msg, retryable=True)
+    return answer
+
+
 def answers_to(
     refusals: Mapping[int, Refusal], count: int, doing: str, *, may_be_stale: bool
 ) -> list[Answer]:
@@ -100,7 +115,7 @@ def answers_to(
     """
     answers: list[Answer] = [OK] * count
     for place, refusal in refusals.items():
-        error = refused(refusal, doing)
+        error = refused(refusal, doing, with_reason=not may_be_stale)
         if may_be_stale and is_stale(refusal):
             answers[place] = SettleResult(SettleStatus.STALE, SettleError(str(error)))
         elif error.retryable:

@@ -49,17 +49,21 @@ class SQSTransport(Transport):
         create_queues: A queue that is missing is created, with SQS's own settings.
         visibility_timeout: The lease of a message. It is extended for as long as the message
             is held: it says how soon the messages of a process that died are given again,
-            `poll_wait` and a second later at most.
+            `poll_wait` and a second later at most; and for how long it is tried to delete
+            one that was acknowledged.
         poll_wait: Whole seconds for which a poll waits for messages, 1 to 20. Longer
             ones cost less; closing a receiver takes as long.
         max_message_bytes: Of body, key and headers; see `Capabilities`. The queue's
             `MaximumMessageSize` must be at least 24 KiB larger.
         pollers: Requests for messages of one consumer at once.
-        senders: Requests to send at once.
+        senders: Requests to send at once, of up to ten messages; what is sent while so
+            many are under way shares the next ones.
         settlers: Requests of one consumer at once to delete messages, and as many to
-            extend or release them.
+            extend or release them. Acknowledging waits while ten times as many messages
+            are to be deleted.
         connect_timeout: For reaching SQS.
-        request_timeout: For one request, beyond what a poll waits.
+        request_timeout: For one request, beyond what a poll waits; and for a message that
+            waits to be sent with one.
 
     Raises:
         UsageError: An option is malformed, or options contradict each other.
@@ -190,7 +194,7 @@ class _Open:
     async def aclose(self) -> None:
         # closed before, but their closing may have been cancelled, and goes on
         await asyncio.gather(*[receiver.aclose() for receiver in self.receivers])
-        self.sending.close()
+        await self.sending.aclose()
         await self._opening.aclose()
 
 
