@@ -35,7 +35,7 @@ test-sqs: $(VENV)/dev.stamp
 test-rest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(RABBITMQ) $(SQS))
 
-bench: $(VENV)/dev.stamp  ## Measure what it costs beside others, and draw it in build/bench (16 minutes).
+bench: $(VENV)/dev.stamp  ## Measure what it costs beside others, and draw it in build/bench (15 minutes).
 	@mkdir -p build/bench
 	$(BIN)/python -m benchmarks all --json build/bench/results.json --plot build/bench
 
