@@ -291,9 +291,9 @@ class Subscription(Holder, Taker):
             if not ours:
                 return
         results = await self.settle(ours, outcome, delay=delay, process=process)
-        for delivery, result in zip(ours, results, strict=True):
+        for index, result in enumerate(results):
             if result.status is not _OK:
-                log_in_vain(delivery, outcome, result)
+                log_in_vain(ours[index], outcome, result)
 
     def can_reject(self) -> bool:
         """Whether a message that nobody takes has a place to go."""

@@ -14,7 +14,7 @@ from linkbus._tracing._config import Relation
 from linkbus._tracing._core import ambient
 from linkbus._tracing._incoming import Incoming
 from linkbus._tracing._links import related
-from linkbus._tracing._propagation import Creation
+from linkbus._tracing._propagation import MISSING, Creation
 
 _AUTO_MAX_AGE = 60.0
 """Seconds: an older message is not made its producer's child by `relation="auto"`."""
@@ -49,6 +49,8 @@ def _is_child(incoming: Incoming, here: SpanContext | None) -> bool:
 def passed_on(creation: Creation) -> Context | None:
     """Return what is current in a handler where nothing records; None: what is."""
     current = otel_context.get_current()
+    if creation is MISSING and not current:
+        return None
     context = with_baggage(current, creation.baggage)
     if creation.span is not None and creation.trusted and not (current and ambient()):
         context = trace.set_span_in_context(NonRecordingSpan(creation.span), context)

@@ -88,7 +88,7 @@ class ConsumerTracer:
         """Read a message's creation context."""
         if self._ignored or not arrival.headers:
             return MISSING
-        return self._believed(self._core.propagation.read(arrival.headers.items()))
+        return self._believed(self._core.propagation.read(arrival.headers._pairs))
 
     @quiet(_unread)
     def read_origin(self, arrival: Arrival) -> Creation:
