@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from random import getrandbits
+from random import randbytes
 
 from linkbus._errors import MessageError
 from linkbus._headers import Headers
@@ -77,7 +77,7 @@ class Message:
 
 def new_id() -> str:
     """Return a random message id: 32 hexadecimal digits, unique, not secret."""
-    return f"{getrandbits(128):032x}"
+    return randbytes(16).hex()  # noqa: S311 - not secret
 
 
 def _as_bytes(body: object) -> bytes:

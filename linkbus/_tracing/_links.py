@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 from linkbus._tracing import _names as n
 from linkbus._tracing._propagation import Creation
 from linkbus._tracing._quiet import logger
+from linkbus._tracing._w3c import ids_of
 
 Attributes = dict[str, str | int | float | bool | Sequence[str]]
 
@@ -196,13 +197,10 @@ def mirrors(links: Sequence[Link], *, of: int) -> Attributes:
     if not links:
         return {}
     if of == 1:
-        context = links[0].context
-        return {
-            n.MIRROR_TRACE: trace.format_trace_id(context.trace_id),
-            n.MIRROR_SPAN: trace.format_span_id(context.span_id),
-        }
+        trace_id, span_id = ids_of(links[0].context)
+        return {n.MIRROR_TRACE: trace_id, n.MIRROR_SPAN: span_id}
     return {n.MIRRORS: _spelled(links)}
 
 
 def _spelled(links: Sequence[Link]) -> list[str]:
-    return [f"{c.trace_id:032x}-{c.span_id:016x}" for c in (k.context for k in links[:_MIRRORED])]
+    return ["-".join(ids_of(link.context)) for link in links[:_MIRRORED]]

@@ -11,7 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from linkbus._headers import Headers
 from linkbus._tracing._quiet import logger
-from linkbus._tracing._w3c import HEADER, is_plain, parsed, written
+from linkbus._tracing._w3c import HEADER, is_plain, parsed, traceparent_of, written
 
 _LISTS = {"baggage": 8192, "tracestate": 512}
 """Headers that may be repeated or fail alone, with the most bytes of them that are read."""
@@ -58,9 +58,7 @@ class Creation:
         context = self.span
         if context is None:
             return {}
-        flags = context.trace_flags & 0xFF
-        ids = f"{context.trace_id:032x}-{context.span_id:016x}"
-        headers = {"traceparent": f"00-{ids}-{flags:02x}"}
+        headers = {HEADER: traceparent_of(context)}
         if context.trace_state:
             headers["tracestate"] = context.trace_state.to_header()
         return headers
