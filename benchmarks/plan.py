@@ -15,13 +15,11 @@ PARTS = ("send", "receive", "roundtrip", "batch", "links", "memory", "growth")
 
 MESSAGES = {"memory": 3000, "kafka": 3000, "rabbitmq": 1500, "sqs": 100}
 """In a usual round: about half a second of the raw client."""
-_BATCHED = {"memory": 6000, "kafka": 10_000, "rabbitmq": 3000, "sqs": 200}
+_BATCHED = {"memory": 6000, "kafka": 10_000, "rabbitmq": 3000, "sqs": 1200}
 _ROUNDS = {"memory": (5, 3), "kafka": (5, 3), "rabbitmq": (5, 3), "sqs": (3, 2)}
 """Of the usual work, and of those where sizes and senders vary."""
 _EACH = {"memory": 8, "kafka": 8, "rabbitmq": 8, "sqs": 4}
 """Messages of each sender, at least: those under way when the clock starts are begun already."""
-_WHOLE = {"memory": 4, "kafka": 4, "rabbitmq": 4, "sqs": 2}
-"""Batches in a round, at least."""
 _FEW_SENDERS = 10
 _LARGE = 10_000
 _SMALL = 10
@@ -105,7 +103,7 @@ def _batches(transport: str, peers: Sequence[Peer], options: argparse.Namespace)
     able = [peer for peer in peers if peer.batches]
     for batch in options.batch:
         usually = _BATCHED[transport] // (4 if batch <= _SMALL else 1)
-        messages = max(options.messages or usually, _WHOLE[transport] * batch)
+        messages = max(options.messages or usually, 4 * batch)
         usual = batch == options.batch[0]
         rounds = options.rounds or _ROUNDS[transport][not usual]
         chosen = [peer for peer in able if usual or peer.is_basic or options.peers]
