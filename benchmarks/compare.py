@@ -2,7 +2,8 @@
 
 Machines are noisy, and one run differs from the next. So each round of linkbus is taken by
 what the others took at the same work in the same round, and those ratios are compared: of one
-row they still differ by a fifth and more, of all rows of a contender on a transport by less.
+row they still differ by a fifth and more, of all rows of a contender on a transport by less. One
+that ran at a single work may look slower by a third on a busy machine: measure it again.
 """
 
 from __future__ import annotations
